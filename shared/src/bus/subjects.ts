@@ -1,0 +1,49 @@
+/**
+ * Every subject on the bus, in one place. Who may say and hear which of them stands in `nats.conf`.
+ * The subject token is the identity: the NATS user of service `orders` may publish `tocsin.v1.register.orders.*` and no other service's.
+ */
+import type { JournalKey, JournalName, OperationId } from "../journal/journal.ts";
+import { assertName, type InstanceName, type NodeName, type ServiceName } from "../names.ts";
+
+const root = "tocsin.v1";
+
+export const subjects = {
+  /** Ingest of a journal; the control plane alone may publish. */
+  log: (journal: JournalName, key: JournalKey) => `${root}.log.${journal}.${assertKey(key)}`,
+  logs: (journal: JournalName) => `${root}.log.${journal}.>`,
+  /** Where the server republishes what a journal recorded; nobody may publish. */
+  feed: (journal: JournalName) => `${root}.feed.${journal}.>`,
+  feedPrefix: (journal: JournalName) => `${root}.feed.${journal}.`,
+  beacon: `${root}.beacon`,
+  /** Request: a delta or a snapshot of a journal, in chunks. */
+  sync: (journal: JournalName) => `${root}.sync.${journal}`,
+  heartbeat: (role: "proxy" | "control-plane", node: NodeName) => `${root}.heartbeat.${role}.${assertName(node)}`,
+  heartbeats: (role: "proxy" | "control-plane") => `${root}.heartbeat.${role}.*`,
+  ack: (operation: OperationId, proxy: NodeName) => `${root}.ack.${assertOperation(operation)}.${assertName(proxy)}`,
+  acks: `${root}.ack.*.*`,
+  /** Requests of services about themselves. */
+  lease: (verb: LeaseVerb, service: ServiceName, instance: InstanceName) =>
+    `${root}.${verb}.${assertName(service)}.${assertName(instance)}`,
+  leases: (verb: LeaseVerb) => `${root}.${verb}.*.*`,
+} as const;
+
+export type LeaseVerb = "register" | "renew" | "deregister";
+
+/** Members of this queue group share the requests to the control plane. */
+export const controlPlaneQueue = "control-plane";
+
+function assertKey(key: JournalKey): JournalKey {
+  for (const token of key.split(".")) assertName(token);
+  return key;
+}
+
+const operationPattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+export function isOperationId(text: unknown): text is OperationId {
+  return typeof text === "string" && operationPattern.test(text);
+}
+
+function assertOperation(operation: OperationId): OperationId {
+  if (!isOperationId(operation)) throw new Error(`not an operation id: ${JSON.stringify(operation)}`);
+  return operation;
+}

@@ -1,0 +1,162 @@
+/**
+ * Bodies and answers of the admin API; the bus requests of services have the same ones.
+ */
+import { z } from "zod";
+import { Name } from "../names.ts";
+import { InstanceUrl } from "./config.ts";
+import { UnixSeconds } from "./entries.ts";
+import { JournalReport } from "./messages.ts";
+import { Duration } from "./units.ts";
+
+/** `PUT /v1/services/{service}/instances/{instance}` and the bus request `register`. */
+export const Registration = z.strictObject({
+  url: InstanceUrl.describe("Where the instance answers: scheme, host and port."),
+  weight: z.int().min(1).max(1000).optional().describe("Share of the requests, relative to the others. Default 1."),
+  zone: Name.optional(),
+  version: z.string().max(64).optional(),
+  health: z
+    .strictObject({
+      path: z
+        .string()
+        .startsWith("/")
+        .max(512)
+        .optional()
+        .describe(
+          "Probed with GET. Absent: that of the service's config; absent there too: an accepted connection is enough.",
+        ),
+      interval: Duration({ min: "100ms", max: "1h" }).optional(),
+      timeout: Duration({ min: "10ms", max: "1m" }).optional(),
+    })
+    .optional(),
+  metadata: z.record(z.string().max(64), z.string().max(256)).optional(),
+  /** Which life of the instance this is; random per process. Another boot supersedes the one before. Default: made up. */
+  boot: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/)
+    .optional(),
+});
+export type Registration = z.infer<typeof Registration>;
+/** What is sent, before durations become numbers. */
+export type RegistrationInput = z.input<typeof Registration>;
+
+export const Lease = z.object({
+  /** How long the promise holds without renewal, as a duration text. */
+  lease: z.string(),
+  /** How often to renew. */
+  renew: z.string(),
+  /** The catalogue entry. */
+  sequence: z.int(),
+  /** Echo of the registration's boot, or the one that was made up. */
+  boot: z.string(),
+});
+export type Lease = z.infer<typeof Lease>;
+
+/** Body of renew and deregister. Without a boot: whichever life holds the lease. */
+export const LeaseHolder = z.strictObject({ boot: z.string().max(64).optional() });
+export type LeaseHolder = z.infer<typeof LeaseHolder>;
+
+const reason = z.string().max(200).optional().describe("Why, for the list and the audit.");
+const operation = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/)
+  .optional()
+  .describe("Repeating an order with the same operation has one effect.");
+
+/** `POST /v1/revocations`. */
+export const RevocationOrder = z.union([
+  z.strictObject({
+    token: z.string().min(1).max(16384).describe("A token; verified, reduced to issuer, jti and exp, never stored."),
+    reason,
+    operation,
+  }),
+  z.strictObject({
+    kind: z.literal("token"),
+    issuer: z.string().min(1).max(512),
+    jti: z.string().min(1).max(512),
+    expiresAt: UnixSeconds.optional(),
+    reason,
+    operation,
+  }),
+  z.strictObject({
+    kind: z.literal("user"),
+    subject: z.string().min(1).max(512),
+    issuer: z.string().min(1).max(512).optional(),
+    issuedBefore: UnixSeconds.optional().describe(
+      "Unix seconds; default now. A token issued in that very second is revoked.",
+    ),
+    reason,
+    operation,
+  }),
+]);
+export type RevocationOrder = z.infer<typeof RevocationOrder>;
+
+/** How far an order has come. */
+export const Applied = z.object({
+  /** Live proxies when it was counted. */
+  expected: z.int(),
+  count: z.int(),
+  /** From the append to the last acknowledgement, by the control plane's monotonic clock. */
+  ms: z.number(),
+  slowest: z.string().optional(),
+  missing: z.array(z.object({ proxy: z.string(), lag: z.int().optional(), error: z.string().optional() })),
+});
+export type Applied = z.infer<typeof Applied>;
+
+/** The answer to every order. */
+export const OrderAnswer = z.object({
+  operation: z.string(),
+  sequence: z.int(),
+  epoch: z.string(),
+  durableMs: z.number(),
+  applied: Applied,
+});
+export type OrderAnswer = z.infer<typeof OrderAnswer>;
+
+export const ConfigApplied = z.object({
+  revision: z.int(),
+  sequence: z.int(),
+  epoch: z.string(),
+  operation: z.string(),
+  durableMs: z.number(),
+  applied: Applied,
+});
+export type ConfigApplied = z.infer<typeof ConfigApplied>;
+
+export const InstanceView = z.object({
+  instance: Name,
+  url: z.string(),
+  source: z.enum(["registered", "config"]),
+  state: z.enum(["active", "draining"]),
+  verdict: z.enum(["healthy", "unhealthy", "unknown"]),
+  by: z.string().optional(),
+  reason: z.string().optional(),
+  weight: z.int(),
+  zone: z.string().optional(),
+  version: z.string().optional(),
+  lease: z.object({ remainingMs: z.number() }).optional(),
+});
+export type InstanceView = z.infer<typeof InstanceView>;
+
+export const ServiceView = z.object({ service: Name, instances: z.array(InstanceView) });
+export type ServiceView = z.infer<typeof ServiceView>;
+
+export const ProxyView = z.object({
+  proxy: Name,
+  version: z.string(),
+  lastSeenMs: z.number(),
+  journals: z.record(z.string(), JournalReport),
+});
+export type ProxyView = z.infer<typeof ProxyView>;
+
+export const RevocationView = z.object({
+  id: z.string(),
+  kind: z.enum(["token", "user"]),
+  sequence: z.int(),
+  issuer: z.string().optional(),
+  jti: z.string().optional(),
+  subject: z.string().optional(),
+  issuedBefore: z.number().optional(),
+  expiresAt: z.number(),
+  reason: z.string().optional(),
+});
+export type RevocationView = z.infer<typeof RevocationView>;

@@ -1,0 +1,106 @@
+/**
+ * What the journals hold. A proxy parses each body with these schemas: an entry that does not validate is refused, and the last
+ * good state stays. Objects are strict on purpose: an unknown field could be a condition that this version does not understand.
+ */
+import { z } from "zod";
+import { Name } from "../names.ts";
+import { protocolVersion } from "./messages.ts";
+
+const v = z.literal(protocolVersion);
+
+/** Seconds since the Unix epoch, as in a token's claims (RFC 7519 §2, NumericDate). */
+export const UnixSeconds = z.number().min(0).max(1e11);
+
+/** Catalogue, key `config`: the whole applied config, so that a revision is never half applied. */
+export const ConfigEntry = z.strictObject({
+  v,
+  kind: z.literal("config"),
+  /** Counts applied configs from 1. */
+  revision: z.int().min(1),
+  /** The document with its environment references resolved; parsed again by `Config` on every node. */
+  document: z.unknown(),
+  /** The text as it was written, secrets unresolved; for `tocsin config show`. */
+  source: z.string(),
+});
+export type ConfigEntry = z.infer<typeof ConfigEntry>;
+
+export const InstanceHealth = z.strictObject({
+  path: z.string().startsWith("/").optional(),
+  intervalMs: z.number().min(100).optional(),
+  timeoutMs: z.number().min(10).optional(),
+});
+
+/** Catalogue, key `instance.<service>.<instance>`: one place where a service answers. */
+export const InstanceEntry = z.strictObject({
+  v,
+  kind: z.literal("instance"),
+  service: Name,
+  instance: Name,
+  /** Which life of this instance; a verdict counts only for the life that it was given to. */
+  boot: z.string().min(1).max(64),
+  /** Origin: scheme, host, port. */
+  url: z.url(),
+  /** The address that was checked at registration and that proxies connect to, whatever the host name resolves to later. */
+  address: z.string().optional(),
+  weight: z.int().min(1).max(1000),
+  zone: Name.optional(),
+  version: z.string().max(64).optional(),
+  health: InstanceHealth.optional(),
+  metadata: z.record(z.string().max(64), z.string().max(256)).optional(),
+  /** `draining`: finish what is in flight, send nothing new. */
+  state: z.enum(["active", "draining"]),
+});
+export type InstanceEntry = z.infer<typeof InstanceEntry>;
+
+/** Catalogue: the key means nothing any more. */
+export const GoneEntry = z.strictObject({ v, kind: z.literal("gone") });
+
+export const CatalogueEntry = z.discriminatedUnion("kind", [ConfigEntry, InstanceEntry, GoneEntry]);
+export type CatalogueEntry = z.infer<typeof CatalogueEntry>;
+
+export const catalogueKeys = {
+  config: "config",
+  instance: (service: string, instance: string) => `instance.${service}.${instance}`,
+} as const;
+
+/** Health, key `<service>.<instance>`: what the prober found. */
+export const VerdictEntry = z.strictObject({
+  v,
+  service: Name,
+  instance: Name,
+  boot: z.string().min(1).max(64),
+  verdict: z.enum(["healthy", "unhealthy"]),
+  /** The control-plane node whose probes say so. */
+  by: Name,
+  /** Why not healthy: `status 500`, `connect refused`, `timeout after 2s`. */
+  reason: z.string().max(200).optional(),
+});
+export type VerdictEntry = z.infer<typeof VerdictEntry>;
+
+const revocationBase = { v, id: z.string().min(1).max(64), reason: z.string().max(200).optional() };
+
+/** Revocations, key `token`: one token by issuer and `jti`. */
+export const TokenRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("token"),
+  issuer: z.string().min(1).max(512),
+  jti: z.string().min(1).max(512),
+  /** When the token would have expired anyway; after that (plus tolerance) the entry may be forgotten. */
+  expiresAt: UnixSeconds,
+});
+
+/** Revocations, key `user`: every token of a subject issued at or before a moment. */
+export const UserRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("user"),
+  subject: z.string().min(1).max(512),
+  /** Absent: at every issuer. */
+  issuer: z.string().min(1).max(512).optional(),
+  /** A token whose `iat` is not greater than this is revoked: one issued in that very second too. */
+  issuedBefore: UnixSeconds,
+  /** When the last such token will have expired. */
+  expiresAt: UnixSeconds,
+});
+
+export const RevocationEntry = z.discriminatedUnion("kind", [TokenRevocation, UserRevocation]);
+export type RevocationEntry = z.infer<typeof RevocationEntry>;

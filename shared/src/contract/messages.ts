@@ -1,0 +1,115 @@
+/**
+ * What travels on the bus: one schema a message, JSON, `v` in each. Received messages are parsed with these before anything is believed.
+ */
+import { z } from "zod";
+import { Name } from "../names.ts";
+
+export const protocolVersion = 1;
+
+const v = z.literal(protocolVersion);
+const SequenceNumber = z.int().min(0);
+const EpochText = z.string().min(1).max(64);
+const Operation = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
+
+const JournalHead = z.object({ epoch: EpochText, head: SequenceNumber });
+
+/** Sent every second and right after each write: where each journal stands. */
+export const Beacon = z.object({
+  v,
+  controlPlane: Name,
+  journals: z.object({ catalogue: JournalHead, health: JournalHead, revocations: JournalHead }),
+  /** Proxies heard in the last 6 s. */
+  proxies: z.int().min(0),
+});
+export type Beacon = z.infer<typeof Beacon>;
+
+/** A replica asks for what it lacks. */
+export const SyncRequest = z.object({
+  v,
+  node: Name,
+  /** The epoch it holds entries of; absent: none. */
+  epoch: EpochText.optional(),
+  /** The last sequence it has applied. */
+  applied: SequenceNumber,
+  /** The highest head it has seen in a beacon of the present epoch: a control plane that knows less declines. */
+  atLeast: SequenceNumber,
+});
+export type SyncRequest = z.infer<typeof SyncRequest>;
+
+/**
+ * The first message of an answer. `chunks` messages follow, each a piece of one text: a JSON array of {@link SyncEntry}.
+ * `snapshot` holds everything that is kept, `delta` what came after `applied`.
+ */
+export const SyncHead = z.discriminatedUnion("mode", [
+  z.object({ v, mode: z.literal("retry"), afterMs: z.int().min(0), why: z.string() }),
+  z.object({
+    v,
+    mode: z.enum(["delta", "snapshot"]),
+    epoch: EpochText,
+    /** The sequence the replica stands at after this. */
+    to: SequenceNumber,
+    chunks: z.int().min(0),
+    /** SHA-256 of the whole text, hexadecimal. */
+    sha256: z.string(),
+  }),
+]);
+export type SyncHead = z.infer<typeof SyncHead>;
+
+/** `[sequence, key, body, operation?]` */
+export const SyncEntry = z.tuple([SequenceNumber, z.string(), z.string()]).rest(Operation);
+export type SyncEntry = z.infer<typeof SyncEntry>;
+
+/** A proxy has applied an order, or could not. */
+export const Ack = z.object({
+  v,
+  journal: z.enum(["catalogue", "health", "revocations"]),
+  epoch: EpochText,
+  applied: SequenceNumber,
+  /** Why the entry was refused; then it is not in force on this proxy. */
+  error: z.string().max(500).optional(),
+});
+export type Ack = z.infer<typeof Ack>;
+
+export const ReplicaStates = z.enum(["cold", "syncing", "live", "suspect", "stale"]);
+
+export const JournalReport = z.object({
+  epoch: EpochText.optional(),
+  applied: SequenceNumber,
+  head: SequenceNumber,
+  state: ReplicaStates,
+  /** Milliseconds since this replica last knew that it was current, by its own monotonic clock; absent: never. */
+  stalenessMs: z.number().min(0).optional(),
+  /** Entries it refused (not JSON, not valid), with the last one's sequence and reason. */
+  poisoned: z.object({ count: z.int().min(1), sequence: SequenceNumber, error: z.string().max(500) }).optional(),
+});
+export type JournalReport = z.infer<typeof JournalReport>;
+
+/** Every 2 s from each proxy. Repeats all applied sequences, which heals a lost acknowledgement. */
+export const ProxyHeartbeat = z.object({
+  v,
+  proxy: Name,
+  /** Random per process: the same name with another boot is another process. */
+  boot: z.string().min(1).max(64),
+  version: z.string().max(64),
+  /** Going away: not to be waited for. */
+  leaving: z.boolean().optional(),
+  journals: z.object({ catalogue: JournalReport, health: JournalReport, revocations: JournalReport }),
+});
+export type ProxyHeartbeat = z.infer<typeof ProxyHeartbeat>;
+
+/** The answer to register, renew and deregister over the bus: what HTTP says with a status. */
+export const LeaseReply = z.discriminatedUnion("ok", [
+  z.object({ v, ok: z.literal(true), body: z.unknown() }),
+  z.object({
+    v,
+    ok: z.literal(false),
+    problem: z.object({
+      code: z.string(),
+      status: z.int(),
+      title: z.string(),
+      detail: z.string().optional(),
+      errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
+    }),
+  }),
+]);
+export type LeaseReply = z.infer<typeof LeaseReply>;

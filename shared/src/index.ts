@@ -1,0 +1,11 @@
+export { Aborted, disposable, messageOf, once } from "./lifetime.ts";
+export { createLog, logLevels, Secret, silentLog } from "./log.ts";
+export type { FlushableLog, Log, LogLevel } from "./log.ts";
+export { assertName, isName, Name, namePattern, toName } from "./names.ts";
+export type { InstanceName, NodeName, RouteName, ServiceName } from "./names.ts";
+export { problemMediaType, problemOf, problemType } from "./problem.ts";
+export type { Problem } from "./problem.ts";
+export { Refusal, refusals } from "./refusal.ts";
+export type { Fault, RefusalCode, RefusalOptions, RefusalRow } from "./refusal.ts";
+export { formatDuration, parseDuration, sleep, systemClock, systemRandom } from "./time.ts";
+export type { Cancel, Clock, Milliseconds, Random, WallTime } from "./time.ts";

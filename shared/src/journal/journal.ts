@@ -1,0 +1,106 @@
+/**
+ * The journal port: an ordered, durable, fanned-out log (docs/design/decisions/0001-journals-and-republish.md).
+ *
+ * The log itself numbers its entries, one by one from 1; the live feed carries every number. Of a *keyed* journal (catalogue,
+ * health) only the last entry per key is kept, so a later reader may find older numbers gone: that is no gap.
+ */
+
+/** The position of an entry in its journal, counted by the journal from 1. 0 means "before the first". */
+export type Sequence = number;
+
+/** One incarnation of a journal. Numbers of different epochs cannot be compared. Opaque, at most 64 characters of `[A-Za-z0-9.]`. */
+export type Epoch = string;
+
+/** Identifies one intended effect. Appending twice with the same id has one effect. `[A-Za-z0-9_-]{1,64}`. */
+export type OperationId = string;
+
+/** Dot-separated names: `instance.users.users-1`. In a keyed journal the last entry per key is the one that counts. */
+export type JournalKey = string;
+
+export interface JournalDefinition {
+  readonly name: string;
+  /** `last-per-key`: only the newest entry per key is kept. `log`: every entry is kept until `maxAgeMs`. */
+  readonly keep: "last-per-key" | "log";
+  /** `disk` survives a restart of everything; `memory` is a new epoch after a restart of the store. */
+  readonly storage: "disk" | "memory";
+  /** Age at which entries of a log may be forgotten, in milliseconds. Undefined: never. */
+  readonly maxAgeMs?: number;
+}
+
+const day = 86_400_000;
+
+/** The journals of the fleet. A row here is all it takes to have another one. */
+export const journals = {
+  /** Config revision, instances. */
+  catalogue: { name: "catalogue", keep: "last-per-key", storage: "disk" },
+  /** The verdict on each instance. */
+  health: { name: "health", keep: "last-per-key", storage: "memory" },
+  /** Tokens and users whose word no longer counts. Kept longer than any token may live (`maxTokenLifetime` is at most 30 days). */
+  revocations: { name: "revocations", keep: "log", storage: "disk", maxAgeMs: 31 * day },
+} as const satisfies Record<string, JournalDefinition>;
+
+export type JournalName = keyof typeof journals;
+export const journalNames = Object.keys(journals) as JournalName[];
+
+/** What is to be written. The body is JSON text; the journal does not look into it. */
+export interface Entry {
+  readonly key: JournalKey;
+  readonly body: string;
+}
+
+/** An entry as the journal recorded it. */
+export interface Recorded extends Entry {
+  readonly sequence: Sequence;
+  readonly epoch: Epoch;
+  /** Present when the entry is somebody's order and is to be acknowledged. */
+  readonly operation?: OperationId;
+}
+
+export interface Appended {
+  readonly sequence: Sequence;
+  readonly epoch: Epoch;
+  /** The operation had been recorded before; `sequence` is that of the first time. */
+  readonly duplicate: boolean;
+}
+
+export interface AppendOptions {
+  readonly operation?: OperationId;
+  /** Compare-and-set: the sequence that the key's last entry must have, 0 for "no entry yet". */
+  readonly expected?: Sequence;
+  readonly signal?: AbortSignal;
+}
+
+export interface Journal extends AsyncDisposable {
+  readonly definition: JournalDefinition;
+  /**
+   * Records an entry; durable when it resolves. Tries for up to 15 s while the store is away.
+   *
+   * @throws JournalConflict when `expected` does not hold
+   * @throws JournalUnavailable when the store did not take it in time. Whether it was recorded is then unknown; appending again
+   * with the same operation id is safe.
+   */
+  append(entry: Entry, options?: AppendOptions): Promise<Appended>;
+  /** The entries from `from` on that are still kept, in order, at most `limit`. Ends at the head as it was when reading began. */
+  read(from: Sequence, limit: number): AsyncIterable<Recorded>;
+  /** The live feed, from the moment the promise resolves. May lose, repeat and reorder entries: the replica copes. */
+  follow(onEntry: (entry: Recorded) => void): Promise<AsyncDisposable>;
+  /** The present epoch, and the sequence of the last entry ever recorded in it (kept or not). Asks the store, never memory. */
+  head(): Promise<Head>;
+}
+
+export interface Head {
+  readonly epoch: Epoch;
+  readonly head: Sequence;
+}
+
+/** The key has moved on: somebody else wrote first. Read again and decide anew. */
+export class JournalConflict extends Error {
+  override readonly name = "JournalConflict";
+}
+
+/** The store did not confirm in time. */
+export class JournalUnavailable extends Error {
+  override readonly name = "JournalUnavailable";
+}
+
+export type Journals = { readonly [name in JournalName]: Journal };

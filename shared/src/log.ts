@@ -1,0 +1,79 @@
+import { destination, pino } from "pino";
+
+/** Events with fields: a constant message and what varies beside it. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  /** A log whose every line carries these fields too. */
+  child(fields: object): Log;
+}
+
+export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** A text that never shows: in a log line, a JSON document or a template it reads `[redacted]`. */
+export class Secret {
+  readonly #text: string;
+  constructor(text: string) {
+    this.#text = text;
+  }
+  /** The text itself. Every call is a place to look at in a review. */
+  reveal(): string {
+    return this.#text;
+  }
+  toString(): string {
+    return "[redacted]";
+  }
+  toJSON(): string {
+    return "[redacted]";
+  }
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return "[redacted]";
+  }
+}
+
+/** Header names whose values are never written, as pino paths under `headers`. */
+const redacted = ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"].map(
+  (name) => `headers["${name}"]`,
+);
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** Fields on every line: role, node. */
+  readonly fields?: object;
+  /** File descriptor. Default 2: standard output is for data. */
+  readonly fd?: number;
+}
+
+export interface FlushableLog extends Log {
+  /** Writes what is buffered, now. Call it before the process ends. */
+  flush(): void;
+}
+
+/** A log of JSON lines. Lines are buffered to 4 KiB and written at the latest after 100 ms, so that a line costs no system call. */
+export function createLog(options: LogOptions): FlushableLog {
+  const file = destination({ fd: options.fd ?? 2, sync: false, minLength: 4096, periodicFlush: 100 });
+  const lines = pino(
+    {
+      level: options.level,
+      base: options.fields ?? null,
+      redact: { paths: redacted, censor: "[redacted]" },
+      formatters: { level: (label) => ({ level: label }) },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    },
+    file,
+  );
+  return Object.assign(lines, {
+    flush() {
+      // A destination that has not opened yet, or is already closed, has nothing that could be written.
+      try {
+        file.flushSync();
+      } catch {}
+    },
+  });
+}
+
+/** Says nothing. */
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLog };

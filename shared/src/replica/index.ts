@@ -1,0 +1,10 @@
+export type {
+  AppliedOrder,
+  ReplicaSource,
+  ReplicaState,
+  ReplicaStatus,
+  ReplicaTable,
+  ResyncReason,
+  SyncAnswer,
+  SyncQuestion,
+} from "./source.ts";
