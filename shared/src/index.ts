@@ -9,3 +9,14 @@ export { Refusal, refusals } from "./refusal.ts";
 export type { Fault, RefusalCode, RefusalOptions, RefusalRow } from "./refusal.ts";
 export { formatDuration, parseDuration, sleep, systemClock, systemRandom } from "./time.ts";
 export type { Cancel, Clock, Milliseconds, Random, WallTime } from "./time.ts";
+export {
+  exitCode as settingsExitCode,
+  formatAddress,
+  nodeName,
+  parseAddress,
+  readSettings,
+  SettingsError,
+  settingsTable,
+  settingsWithoutEffect,
+} from "./settings.ts";
+export type { Address, SettingProblem, Settings } from "./settings.ts";
