@@ -45,7 +45,7 @@ function projectNode() {
     `Tocsin needs Node ${leastNode} or newer, this is ${process.version}, and no Node package exists for ${process.platform}-${process.arch}.`,
   );
   say("Install a current Node and run the command again.");
-  process.exit(1);
+  return process.exit(1);
 }
 
 /** The environment in which `node` and the tools are the project's own. */
