@@ -40,9 +40,13 @@ function sources(directory: string): string[] {
 
 /** The file behind a package specifier, by the `exports` of that package. */
 function entryOf(specifier: string): string | undefined {
-  const name = Object.keys(packages).find((name) => specifier === name || specifier.startsWith(`${name}/`));
+  const name = Object.keys(packages).find(
+    (name) => specifier === name || specifier.startsWith(`${name}/`),
+  );
   if (name === undefined) return undefined;
-  const { exports = {} } = JSON.parse(readFileSync(join(root, packages[name]!, "package.json"), "utf8")) as {
+  const { exports = {} } = JSON.parse(
+    readFileSync(join(root, packages[name]!, "package.json"), "utf8"),
+  ) as {
     exports?: Record<string, string>;
   };
   const entry = exports[`.${specifier.slice(name.length)}`];
@@ -62,17 +66,35 @@ function importsOf(file: string): Import[] {
       ? relative(root, resolve(root, dirname(file), specifier))
       : entryOf(specifier);
     const at = match.index + (match[0].startsWith("\n") ? 1 : 0);
-    return { file, line: text.slice(0, at).split("\n").length, specifier, target, typeOnly: match[1] !== undefined };
+    return {
+      file,
+      line: text.slice(0, at).split("\n").length,
+      specifier,
+      target,
+      typeOnly: match[1] !== undefined,
+    };
   });
 }
 
-const areas = ["shared", "control-plane", "proxy", "sdk", "standalone", "cli", "test", "bench", "tools"];
+const areas = [
+  "shared",
+  "control-plane",
+  "proxy",
+  "sdk",
+  "standalone",
+  "cli",
+  "test",
+  "bench",
+  "tools",
+];
 const files = areas.flatMap(sources);
-const isTest = (file: string) => file.endsWith(".test.ts") || file.startsWith("test/") || file.startsWith("bench/");
+const isTest = (file: string) =>
+  file.endsWith(".test.ts") || file.startsWith("test/") || file.startsWith("bench/");
 const product = files.filter((file) => !isTest(file));
 const imports = product.flatMap(importsOf);
 
-const within = (folder: string) => (path: string | undefined) => path !== undefined && path.startsWith(`${folder}/`);
+const within = (folder: string) => (path: string | undefined) =>
+  path !== undefined && path.startsWith(`${folder}/`);
 const show = (found: readonly Import[]) =>
   found.map(({ file, line, specifier }) => `${file}:${line} imports ${specifier}`);
 
@@ -84,7 +106,11 @@ interface Layer {
 }
 
 const layers: readonly Layer[] = [
-  { from: "shared", may: [], because: "the contract depends on nobody, so that everybody can depend on it" },
+  {
+    from: "shared",
+    may: [],
+    because: "the contract depends on nobody, so that everybody can depend on it",
+  },
   {
     from: "control-plane",
     may: ["shared"],
@@ -110,7 +136,11 @@ const layers: readonly Layer[] = [
     may: ["shared", "control-plane", "proxy", "standalone", "sdk"],
     because: "a command starts parts, it is not one",
   },
-  { from: "tools", may: ["shared", "control-plane", "proxy", "cli"], because: "they generate pages from tables" },
+  {
+    from: "tools",
+    may: ["shared", "control-plane", "proxy", "cli"],
+    because: "they generate pages from tables",
+  },
 ];
 
 const engines = ["routing", "identity", "quotas", "cache", "upstream", "transform", "protocol"];
@@ -123,12 +153,22 @@ const proxyLayers: readonly Layer[] = [
   })),
   {
     from: "proxy/src/stages",
-    may: ["shared", "proxy/src/pipeline", "proxy/src/telemetry", ...engines.map((engine) => `proxy/src/${engine}`)],
+    may: [
+      "shared",
+      "proxy/src/pipeline",
+      "proxy/src/telemetry",
+      ...engines.map((engine) => `proxy/src/${engine}`),
+    ],
     because: "stages are thin: they ask engines and decide",
   },
   {
     from: "proxy/src/pipeline",
-    may: ["shared", "proxy/src/stages", "proxy/src/telemetry", ...engines.map((engine) => `proxy/src/${engine}`)],
+    may: [
+      "shared",
+      "proxy/src/stages",
+      "proxy/src/telemetry",
+      ...engines.map((engine) => `proxy/src/${engine}`),
+    ],
     because: "the pipeline puts stages in order",
   },
   {
@@ -141,17 +181,31 @@ const proxyLayers: readonly Layer[] = [
     may: ["shared", "proxy/src/identity", "proxy/src/upstream", "proxy/src/routing"],
     because: "tables feed engines",
   },
-  { from: "proxy/src/telemetry", may: ["shared"], because: "everybody counts, so counting depends on nobody" },
-  { from: "proxy/src/probes", may: ["shared", "proxy/src/telemetry"], because: "probes report what they are told" },
+  {
+    from: "proxy/src/telemetry",
+    may: ["shared"],
+    because: "everybody counts, so counting depends on nobody",
+  },
+  {
+    from: "proxy/src/probes",
+    may: ["shared", "proxy/src/telemetry"],
+    because: "probes report what they are told",
+  },
 ];
 
 /** A library, and the only places that may import it: replacing it is an edit of one file. */
 const libraries: readonly { readonly library: RegExp; readonly places: readonly string[] }[] = [
   { library: /^@nats-io\//, places: ["shared/src/bus/", "shared/src/journal/nats"] },
   { library: /^undici$/, places: ["proxy/src/upstream/"] },
-  { library: /^jose$/, places: ["proxy/src/identity/jwt.ts", "control-plane/src/revocation/", "standalone/src/demo/"] },
+  {
+    library: /^jose$/,
+    places: ["proxy/src/identity/jwt.ts", "control-plane/src/revocation/", "standalone/src/demo/"],
+  },
   { library: /^fastify$/, places: ["control-plane/src/admin/"] },
-  { library: /^@prometheus-io\/client$/, places: ["proxy/src/telemetry/metrics.ts", "control-plane/src/"] },
+  {
+    library: /^@prometheus-io\/client$/,
+    places: ["proxy/src/telemetry/metrics.ts", "control-plane/src/"],
+  },
   { library: /^pino$/, places: ["shared/src/log.ts"] },
   { library: /^yaml$/, places: ["control-plane/src/catalogue/"] },
   { library: /^commander$/, places: ["cli/src/"] },
@@ -159,24 +213,30 @@ const libraries: readonly { readonly library: RegExp; readonly places: readonly 
 ];
 
 describe("who may import whom", () => {
-  test.each([...layers, ...proxyLayers])("$from imports only what it may: $because", ({ from, may }) => {
-    const allowed = [from, ...may];
-    const found = imports.filter(
-      ({ file, target }) =>
-        within(from)(file) &&
-        target !== undefined &&
-        !allowed.some((folder) => target === folder || target.startsWith(`${folder}/`)),
-    );
-    expect(show(found)).toEqual([]);
-  });
+  test.each([...layers, ...proxyLayers])(
+    "$from imports only what it may: $because",
+    ({ from, may }) => {
+      const allowed = [from, ...may];
+      const found = imports.filter(
+        ({ file, target }) =>
+          within(from)(file) &&
+          target !== undefined &&
+          !allowed.some((folder) => target === folder || target.startsWith(`${folder}/`)),
+      );
+      expect(show(found)).toEqual([]);
+    },
+  );
 
   test("nobody imports the tests or the benchmarks: what ships does not depend on what checks it", () => {
-    expect(show(imports.filter(({ target }) => within("test")(target) || within("bench")(target)))).toEqual([]);
+    expect(
+      show(imports.filter(({ target }) => within("test")(target) || within("bench")(target))),
+    ).toEqual([]);
   });
 
   test.each(libraries)("$library is imported in one place", ({ library, places }) => {
     const found = imports.filter(
-      ({ file, specifier }) => library.test(specifier) && !places.some((place) => file.startsWith(place)),
+      ({ file, specifier }) =>
+        library.test(specifier) && !places.some((place) => file.startsWith(place)),
     );
     expect(show(found)).toEqual([]);
   });
@@ -194,19 +254,27 @@ describe("who may import whom", () => {
 
   test("every import names a file that exists", () => {
     const found = imports.filter(
-      ({ target }) => target !== undefined && !target.endsWith("(not exported)") && !existsSync(join(root, target)),
+      ({ target }) =>
+        target !== undefined &&
+        !target.endsWith("(not exported)") &&
+        !existsSync(join(root, target)),
     );
     expect(show(found)).toEqual([]);
   });
 
   test("no barrels: a front door lists its names one by one", () => {
-    expect(product.filter((file) => /(^|\n)\s*export \* from/.test(readFileSync(join(root, file), "utf8")))).toEqual(
-      [],
-    );
+    expect(
+      product.filter((file) =>
+        /(^|\n)\s*export \* from/.test(readFileSync(join(root, file), "utf8")),
+      ),
+    ).toEqual([]);
   });
 
   test("a source file fits a sitting", () => {
-    const long = product.map((file) => ({ file, lines: readFileSync(join(root, file), "utf8").split("\n").length }));
+    const long = product.map((file) => ({
+      file,
+      lines: readFileSync(join(root, file), "utf8").split("\n").length,
+    }));
     expect(long.filter(({ lines }) => lines > 400)).toEqual([]);
   });
 });

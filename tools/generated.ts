@@ -29,7 +29,9 @@ function environmentExample(): string {
     [
       `# ${row.meaning}`,
       `# Allowed: ${row.allowed}.${row.secret ? ` Or name a file that holds it: ${name}_FILE.` : ""}`,
-      row.fallback === undefined ? `# Default: ${row.shownFallback ?? "none"}.\n#${name}=` : `#${name}=${row.fallback}`,
+      row.fallback === undefined
+        ? `# Default: ${row.shownFallback ?? "none"}.\n#${name}=`
+        : `#${name}=${row.fallback}`,
     ].join("\n"),
   );
   return `# ${origin}\n# Every setting with its default; remove the # to change one.\n\n${rows.join("\n\n")}\n`;
@@ -37,7 +39,8 @@ function environmentExample(): string {
 
 function settingsPage(): string {
   const rows = settings.map(([name, row]) => {
-    const fallback = row.fallback === undefined ? (row.shownFallback ?? "none") : `\`${row.fallback}\``;
+    const fallback =
+      row.fallback === undefined ? (row.shownFallback ?? "none") : `\`${row.fallback}\``;
     return `| \`${name}\`${row.secret ? `, \`${name}_FILE\`` : ""} | ${fallback} | ${row.allowed} | ${row.meaning} |`;
   });
   return `# Settings
@@ -56,7 +59,9 @@ ${rows.join("\n")}
 
 function refusalsPage(): string {
   const rows = Object.entries<RefusalRow>(refusals).map(([code, row]) => {
-    const headers = Object.entries(row.headers ?? {}).map(([name, value]) => `\`${name}: ${value}\``);
+    const headers = Object.entries(row.headers ?? {}).map(
+      ([name, value]) => `\`${name}: ${value}\``,
+    );
     return `| \`${code}\` | ${row.status} | ${row.title} | ${row.fault} | ${row.level} | ${headers.join("<br>")} |`;
   });
   return `# Refusals

@@ -28,7 +28,10 @@ function setup() {
         cwd: root,
         stdio: ["ignore", 2, 2],
       })
-    : spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", 2, 2] });
+    : spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+        cwd: root,
+        stdio: ["ignore", 2, 2],
+      });
   if (installed.status !== 0) {
     say("npm ci failed: see above. Without a network, a filled npm cache is needed.");
     process.exit(installed.status ?? 1);
@@ -56,7 +59,12 @@ function projectEnvironment() {
 /** Runs a program to its end, passing signals on. Resolves with its exit code. */
 function run(command, args, options = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: "inherit", env: projectEnvironment(), ...options });
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: "inherit",
+      env: projectEnvironment(),
+      ...options,
+    });
     const pass = (signal) => child.kill(signal);
     process.on("SIGINT", pass);
     process.on("SIGTERM", pass);

@@ -54,7 +54,12 @@ export interface FlushableLog extends Log {
 
 /** A log of JSON lines. Lines are buffered to 4 KiB and written at the latest after 100 ms, so that a line costs no system call. */
 export function createLog(options: LogOptions): FlushableLog {
-  const file = destination({ fd: options.fd ?? 2, sync: false, minLength: 4096, periodicFlush: 100 });
+  const file = destination({
+    fd: options.fd ?? 2,
+    sync: false,
+    minLength: 4096,
+    periodicFlush: 100,
+  });
   const lines = pino(
     {
       level: options.level,
@@ -76,4 +81,10 @@ export function createLog(options: LogOptions): FlushableLog {
 }
 
 /** Says nothing. */
-export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLog };
+export const silentLog: Log = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLog,
+};

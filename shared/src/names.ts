@@ -16,7 +16,9 @@ export const Name = z
     error: (issue) =>
       `${JSON.stringify(issue.input)} is not a name: use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends`,
   })
-  .describe("A name: 1 to 63 lower-case letters, digits and hyphens, a letter or digit at both ends.");
+  .describe(
+    "A name: 1 to 63 lower-case letters, digits and hyphens, a letter or digit at both ends.",
+  );
 
 export type ServiceName = string;
 export type InstanceName = string;

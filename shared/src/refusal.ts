@@ -20,8 +20,18 @@ export interface RefusalRow {
 const realm = 'Bearer realm="tocsin"';
 
 export const refusals = {
-  "bad-request": { status: 400, title: "The request is malformed or ambiguous", fault: "client", level: "info" },
-  "validation-failed": { status: 400, title: "The request does not validate", fault: "client", level: "info" },
+  "bad-request": {
+    status: 400,
+    title: "The request is malformed or ambiguous",
+    fault: "client",
+    level: "info",
+  },
+  "validation-failed": {
+    status: 400,
+    title: "The request does not validate",
+    fault: "client",
+    level: "info",
+  },
   // RFC 6750 §3: the challenge names the scheme; §3.1: no error code when no credential was sent.
   "credential-missing": {
     status: 401,
@@ -59,7 +69,12 @@ export const refusals = {
     headers: { "www-authenticate": `${realm}, error="insufficient_scope"` },
   },
   "route-not-found": { status: 404, title: "No route matches", fault: "client", level: "info" },
-  "method-not-allowed": { status: 405, title: "The route does not allow this method", fault: "client", level: "info" },
+  "method-not-allowed": {
+    status: 405,
+    title: "The route does not allow this method",
+    fault: "client",
+    level: "info",
+  },
   "request-timeout": {
     status: 408,
     title: "The request took too long to arrive",
@@ -81,8 +96,18 @@ export const refusals = {
     level: "info",
     headers: { connection: "close" },
   },
-  "expectation-failed": { status: 417, title: "The expectation cannot be met", fault: "client", level: "info" },
-  "host-not-allowed": { status: 421, title: "This host is not served here", fault: "client", level: "info" },
+  "expectation-failed": {
+    status: 417,
+    title: "The expectation cannot be met",
+    fault: "client",
+    level: "info",
+  },
+  "host-not-allowed": {
+    status: 421,
+    title: "This host is not served here",
+    fault: "client",
+    level: "info",
+  },
   "headers-too-large": {
     status: 431,
     title: "The request headers are too large",
@@ -91,7 +116,12 @@ export const refusals = {
     headers: { connection: "close" },
   },
   internal: { status: 500, title: "The gateway failed", fault: "gateway", level: "error" },
-  "upstream-failed": { status: 502, title: "The service failed to answer", fault: "upstream", level: "warn" },
+  "upstream-failed": {
+    status: 502,
+    title: "The service failed to answer",
+    fault: "upstream",
+    level: "warn",
+  },
   "service-unavailable": {
     status: 503,
     title: "The service is not available",
@@ -106,7 +136,12 @@ export const refusals = {
     level: "warn",
     headers: { "retry-after": "1" },
   },
-  "upstream-timeout": { status: 504, title: "The service took too long to answer", fault: "upstream", level: "warn" },
+  "upstream-timeout": {
+    status: 504,
+    title: "The service took too long to answer",
+    fault: "upstream",
+    level: "warn",
+  },
 } as const satisfies Record<string, RefusalRow>;
 
 export type RefusalCode = keyof typeof refusals;

@@ -12,7 +12,9 @@ import {
   SettingsError,
 } from "./settings.ts";
 
-function problemsOf(environment: Record<string, string>): readonly { name: string; message: string }[] {
+function problemsOf(
+  environment: Record<string, string>,
+): readonly { name: string; message: string }[] {
   try {
     readSettings(environment);
   } catch (error) {
@@ -66,15 +68,19 @@ describe("settings", () => {
     const settings = readSettings({ TOCSIN_ADMIN_TOKEN_FILE: file });
     expect(settings.TOCSIN_ADMIN_TOKEN?.reveal()).toBe("0123456789abcdef0123");
     expect(JSON.stringify(settings)).not.toContain("0123456789abcdef");
-    expect(problemsOf({ TOCSIN_ADMIN_TOKEN_FILE: file, TOCSIN_ADMIN_TOKEN: "0123456789abcdef" })[0]?.message).toContain(
-      "not both",
-    );
+    expect(
+      problemsOf({ TOCSIN_ADMIN_TOKEN_FILE: file, TOCSIN_ADMIN_TOKEN: "0123456789abcdef" })[0]
+        ?.message,
+    ).toContain("not both");
     expect(problemsOf({ TOCSIN_ADMIN_TOKEN_FILE: `${file}.gone` })[0]?.message).toContain("ENOENT");
   });
 
   test("a setting whose part does not exist yet is told, not silently ignored", () => {
     expect(settingsWithoutEffect({ TOCSIN_REDIS_URL: "redis://127.0.0.1" })).toEqual([
-      { name: "TOCSIN_REDIS_URL", message: "no part of this version uses Redis yet: it has no effect" },
+      {
+        name: "TOCSIN_REDIS_URL",
+        message: "no part of this version uses Redis yet: it has no effect",
+      },
     ]);
     expect(settingsWithoutEffect({ TOCSIN_LISTEN: ":0" })).toEqual([]);
   });
@@ -89,9 +95,12 @@ describe("settings", () => {
     expect(parseAddress(formatAddress(address))).toEqual(address);
   });
 
-  test.each(["", "localhost", "::1:80", "a b:80", "http://x:80", "x:99999", "x:-1"])("%j is no address", (text) => {
-    expect(parseAddress(text)).toBeUndefined();
-  });
+  test.each(["", "localhost", "::1:80", "a b:80", "http://x:80", "x:99999", "x:-1"])(
+    "%j is no address",
+    (text) => {
+      expect(parseAddress(text)).toBeUndefined();
+    },
+  );
 
   test("a node name is a name, whatever the host is called", () => {
     for (const host of ["web-1", "Ünïcode.host.example", "", "-".repeat(80), "a".repeat(80)]) {

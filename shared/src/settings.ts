@@ -37,7 +37,9 @@ function row<T>(definition: Row<T>): Row<T> {
 function url(protocols: readonly string[]) {
   return (text: string): string | undefined => {
     const parsed = URL.parse(text);
-    return parsed && protocols.includes(parsed.protocol) && parsed.hostname !== "" ? text : undefined;
+    return parsed && protocols.includes(parsed.protocol) && parsed.hostname !== ""
+      ? text
+      : undefined;
   };
 }
 
@@ -65,7 +67,8 @@ export const settingsTable = {
   TOCSIN_ADMIN_TOKEN: row({
     meaning: "Bearer token of the admin API.",
     allowed: "at least 16 printable characters without blanks",
-    shownFallback: "generated, kept in the state directory (`admin-token`, mode 600), its path printed",
+    shownFallback:
+      "generated, kept in the state directory (`admin-token`, mode 600), its path printed",
     secret: true,
     parse: (text) => (/^[\x21-\x7e]{16,}$/.test(text) ? new Secret(text) : undefined),
   }),
@@ -92,7 +95,8 @@ export const settingsTable = {
     parse: (text) => (readable(text) ? text : undefined),
   }),
   TOCSIN_STATE_DIR: row({
-    meaning: "Directory of the embedded journal, the generated admin token, and a proxy's last good snapshot.",
+    meaning:
+      "Directory of the embedded journal, the generated admin token, and a proxy's last good snapshot.",
     allowed: "a path",
     fallback: ".tocsin",
     parse: nonEmpty,
@@ -142,7 +146,9 @@ const settingsWithoutPart: Readonly<Record<string, string>> = {
 };
 
 /** What to tell the operator about variables that are set and have no effect. */
-export function settingsWithoutEffect(environment: Readonly<Record<string, string | undefined>>): SettingProblem[] {
+export function settingsWithoutEffect(
+  environment: Readonly<Record<string, string | undefined>>,
+): SettingProblem[] {
   return Object.entries(settingsWithoutPart)
     .filter(([name]) => environment[name])
     .map(([name, message]) => ({ name, message: `${message}: it has no effect` }));
@@ -190,7 +196,9 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     if (text === undefined) continue;
     const value = definition.parse(text);
     if (value === undefined) {
-      const found = definition.secret ? `a value of ${text.length} characters` : JSON.stringify(text);
+      const found = definition.secret
+        ? `a value of ${text.length} characters`
+        : JSON.stringify(text);
       problems.push({ name, message: `found ${found}, allowed: ${definition.allowed}` });
     }
     settings[name] = value;
@@ -234,7 +242,9 @@ export function parseAddress(text: string): Address | undefined {
 
 /** Writes an address as {@link parseAddress} reads it. */
 export function formatAddress(address: Address): string {
-  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+  return address.host.includes(":")
+    ? `[${address.host}]:${address.port}`
+    : `${address.host}:${address.port}`;
 }
 
 /** A node name out of the host's name: `web-1` becomes `web-1-x4k2`. */

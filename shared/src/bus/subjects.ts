@@ -17,9 +17,11 @@ export const subjects = {
   beacon: `${root}.beacon`,
   /** Request: a delta or a snapshot of a journal, in chunks. */
   sync: (journal: JournalName) => `${root}.sync.${journal}`,
-  heartbeat: (role: "proxy" | "control-plane", node: NodeName) => `${root}.heartbeat.${role}.${assertName(node)}`,
+  heartbeat: (role: "proxy" | "control-plane", node: NodeName) =>
+    `${root}.heartbeat.${role}.${assertName(node)}`,
   heartbeats: (role: "proxy" | "control-plane") => `${root}.heartbeat.${role}.*`,
-  ack: (operation: OperationId, proxy: NodeName) => `${root}.ack.${assertOperation(operation)}.${assertName(proxy)}`,
+  ack: (operation: OperationId, proxy: NodeName) =>
+    `${root}.ack.${assertOperation(operation)}.${assertName(proxy)}`,
   acks: `${root}.ack.*.*`,
   /** Requests of services about themselves. */
   lease: (verb: LeaseVerb, service: ServiceName, instance: InstanceName) =>
@@ -44,6 +46,7 @@ export function isOperationId(text: unknown): text is OperationId {
 }
 
 function assertOperation(operation: OperationId): OperationId {
-  if (!isOperationId(operation)) throw new Error(`not an operation id: ${JSON.stringify(operation)}`);
+  if (!isOperationId(operation))
+    throw new Error(`not an operation id: ${JSON.stringify(operation)}`);
   return operation;
 }

@@ -11,7 +11,12 @@ import { Duration } from "./units.ts";
 /** `PUT /v1/services/{service}/instances/{instance}` and the bus request `register`. */
 export const Registration = z.strictObject({
   url: InstanceUrl.describe("Where the instance answers: scheme, host and port."),
-  weight: z.int().min(1).max(1000).optional().describe("Share of the requests, relative to the others. Default 1."),
+  weight: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe("Share of the requests, relative to the others. Default 1."),
   zone: Name.optional(),
   version: z.string().max(64).optional(),
   health: z
@@ -65,7 +70,11 @@ const operation = z
 /** `POST /v1/revocations`. */
 export const RevocationOrder = z.union([
   z.strictObject({
-    token: z.string().min(1).max(16384).describe("A token; verified, reduced to issuer, jti and exp, never stored."),
+    token: z
+      .string()
+      .min(1)
+      .max(16384)
+      .describe("A token; verified, reduced to issuer, jti and exp, never stored."),
     reason,
     operation,
   }),
@@ -98,7 +107,9 @@ export const Applied = z.object({
   /** From the append to the last acknowledgement, by the control plane's monotonic clock. */
   ms: z.number(),
   slowest: z.string().optional(),
-  missing: z.array(z.object({ proxy: z.string(), lag: z.int().optional(), error: z.string().optional() })),
+  missing: z.array(
+    z.object({ proxy: z.string(), lag: z.int().optional(), error: z.string().optional() }),
+  ),
 });
 export type Applied = z.infer<typeof Applied>;
 

@@ -25,7 +25,10 @@ export const PathPattern = Path.superRefine((path, context) => {
     const parameter = /^\{([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(segment)?.[1];
     if (parameter !== undefined) {
       if (parameters.has(parameter))
-        context.addIssue({ code: "custom", message: `the parameter {${parameter}} stands twice in ${path}` });
+        context.addIssue({
+          code: "custom",
+          message: `the parameter {${parameter}} stands twice in ${path}`,
+        });
       parameters.add(parameter);
     } else if (segment === "" || segment === "." || segment === ".." || /[{}*%;]/.test(segment)) {
       context.addIssue({
@@ -77,7 +80,10 @@ export const Issuer = z
           .describe("How long a fetched key set is used before it is fetched again. Default 10m."),
       })
       .optional(),
-    secret: z.string().optional().describe("Shared secret for HS algorithms, at least 32 bytes (RFC 7518 §3.2)."),
+    secret: z
+      .string()
+      .optional()
+      .describe("Shared secret for HS algorithms, at least 32 bytes (RFC 7518 §3.2)."),
     claims: z
       .strictObject({
         roles: ClaimPath.prefault("roles"),
@@ -105,7 +111,11 @@ export const Issuer = z
       });
     } else if (symmetric.length > 0) {
       if (issuer.secret === undefined)
-        context.addIssue({ code: "custom", path: ["secret"], message: `${symmetric.join(", ")} needs a secret` });
+        context.addIssue({
+          code: "custom",
+          path: ["secret"],
+          message: `${symmetric.join(", ")} needs a secret`,
+        });
       if (issuer.jwks !== undefined)
         context.addIssue({
           code: "custom",
@@ -114,7 +124,11 @@ export const Issuer = z
         });
     } else {
       if (issuer.jwks === undefined)
-        context.addIssue({ code: "custom", path: ["jwks"], message: `${asymmetric.join(", ")} needs jwks: { url }` });
+        context.addIssue({
+          code: "custom",
+          path: ["jwks"],
+          message: `${asymmetric.join(", ")} needs jwks: { url }`,
+        });
       if (issuer.secret !== undefined)
         context.addIssue({
           code: "custom",
@@ -140,7 +154,10 @@ const AnyAll = z
     any: z.array(z.string().min(1)).min(1).optional(),
     all: z.array(z.string().min(1)).min(1).optional(),
   })
-  .refine((needs) => needs.any !== undefined || needs.all !== undefined, "write any: [...], all: [...], or both");
+  .refine(
+    (needs) => needs.any !== undefined || needs.all !== undefined,
+    "write any: [...], all: [...], or both",
+  );
 
 const authModes = ["required", "optional", "none"] as const;
 const AuthPolicy = z.strictObject({
@@ -173,9 +190,15 @@ export const Auth = z
   });
 
 export const HealthPolicy = z.strictObject({
-  path: Path.optional().describe("Probed with GET; 2xx is well. Absent: an instance that accepts connections is well."),
-  interval: Duration({ min: "100ms", max: "1h" }).prefault("5s").describe("Time between two probes. Default 5s."),
-  timeout: Duration({ min: "10ms", max: "1m" }).prefault("2s").describe("Time a probe may take. Default 2s."),
+  path: Path.optional().describe(
+    "Probed with GET; 2xx is well. Absent: an instance that accepts connections is well.",
+  ),
+  interval: Duration({ min: "100ms", max: "1h" })
+    .prefault("5s")
+    .describe("Time between two probes. Default 5s."),
+  timeout: Duration({ min: "10ms", max: "1m" })
+    .prefault("2s")
+    .describe("Time a probe may take. Default 2s."),
   healthyAfter: z
     .int()
     .min(1)
@@ -194,20 +217,27 @@ export const HealthPolicy = z.strictObject({
 export type HealthPolicy = z.infer<typeof HealthPolicy>;
 
 export const Timeouts = z.strictObject({
-  connect: Duration({ min: "10ms", max: "1m" }).prefault("1s").describe("Time to open a connection. Default 1s."),
+  connect: Duration({ min: "10ms", max: "1m" })
+    .prefault("1s")
+    .describe("Time to open a connection. Default 1s."),
   firstByte: Duration({ min: "10ms", max: "1h" })
     .prefault("10s")
     .describe("Time to wait for response headers. Default 10s."),
   idle: Duration({ min: "10ms", max: "24h" })
     .prefault("60s")
     .describe("Longest silence within a response body. Default 60s."),
-  total: Duration({ min: "10ms", max: "24h" }).optional().describe("Time for the whole exchange. Default: no limit."),
+  total: Duration({ min: "10ms", max: "24h" })
+    .optional()
+    .describe("Time for the whole exchange. Default: no limit."),
 });
 export type Timeouts = z.infer<typeof Timeouts>;
 
 /** Scheme, host and port of an instance; a path would silently be dropped, so it is refused. */
 export const InstanceUrl = z
-  .url({ protocol: /^https?$/, error: (issue) => `${JSON.stringify(issue.input)} is not an http or https URL` })
+  .url({
+    protocol: /^https?$/,
+    error: (issue) => `${JSON.stringify(issue.input)} is not an http or https URL`,
+  })
   .superRefine((text, context) => {
     const url = URL.parse(text);
     if (!url) return;
@@ -224,12 +254,20 @@ export const InstanceUrl = z
 
 export const StaticInstance = z.strictObject({
   url: InstanceUrl,
-  weight: z.int().min(1).max(1000).default(1).describe("Share of the requests, relative to the others. Default 1."),
+  weight: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(1)
+    .describe("Share of the requests, relative to the others. Default 1."),
   zone: Name.optional(),
 });
 
 export const Service = z.strictObject({
-  instances: z.array(StaticInstance).default([]).describe("Instances that do not register themselves."),
+  instances: z
+    .array(StaticInstance)
+    .default([])
+    .describe("Instances that do not register themselves."),
   balance: z
     .strictObject({ algorithm: z.literal("weighted-round-robin") })
     .default({ algorithm: "weighted-round-robin" }),
@@ -253,7 +291,11 @@ export const Route = z.strictObject({
   id: Name.describe("Names the route in metrics, logs and errors."),
   match: z.strictObject({
     path: PathPattern,
-    methods: z.array(z.enum(methods)).min(1).optional().describe("Default: every method. GET includes HEAD."),
+    methods: z
+      .array(z.enum(methods))
+      .min(1)
+      .optional()
+      .describe("Default: every method. GET includes HEAD."),
   }),
   service: Name.describe("A service under `services`."),
   auth: Auth.prefault("required").describe("Who may come in. Default: required."),
@@ -263,7 +305,11 @@ export type Route = z.infer<typeof Route>;
 
 export const Listen = z.strictObject({
   hosts: z
-    .array(z.string().regex(/^(\*\.)?[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/i, "a host name, an address, or *.domain"))
+    .array(
+      z
+        .string()
+        .regex(/^(\*\.)?[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/i, "a host name, an address, or *.domain"),
+    )
     .min(1)
     .optional()
     .describe("Host values that are served; others get 421. Default: every one."),
@@ -276,8 +322,12 @@ export const Listen = z.strictObject({
       headers: Size({ min: "1KiB", max: "64KiB" })
         .prefault("16KiB")
         .describe("All request headers together. Default 16KiB."),
-      uri: Size({ min: "64B", max: "64KiB" }).prefault("8KiB").describe("Request target. Default 8KiB."),
-      body: Size({ min: "0B", max: "1024GiB" }).optional().describe("Request body. Default: no limit."),
+      uri: Size({ min: "64B", max: "64KiB" })
+        .prefault("8KiB")
+        .describe("Request target. Default 8KiB."),
+      body: Size({ min: "0B", max: "1024GiB" })
+        .optional()
+        .describe("Request body. Default: no limit."),
     })
     .prefault({}),
 });
@@ -298,9 +348,13 @@ export const Discovery = z.strictObject({
       "Every service that has instances is reachable at {prefix}/{service}/… . On by default when there are no routes.",
     ),
   register: z
-    .array(z.strictObject({ service: z.union([z.literal("*"), Name]), urls: z.array(UrlRule).min(1) }))
+    .array(
+      z.strictObject({ service: z.union([z.literal("*"), Name]), urls: z.array(UrlRule).min(1) }),
+    )
     .optional()
-    .describe("Who may announce instances where. Default: every service, on loopback and private addresses."),
+    .describe(
+      "Who may announce instances where. Default: every service, on loopback and private addresses.",
+    ),
 });
 
 export const Config = z

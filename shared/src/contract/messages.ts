@@ -80,7 +80,9 @@ export const JournalReport = z.object({
   /** Milliseconds since this replica last knew that it was current, by its own monotonic clock; absent: never. */
   stalenessMs: z.number().min(0).optional(),
   /** Entries it refused (not JSON, not valid), with the last one's sequence and reason. */
-  poisoned: z.object({ count: z.int().min(1), sequence: SequenceNumber, error: z.string().max(500) }).optional(),
+  poisoned: z
+    .object({ count: z.int().min(1), sequence: SequenceNumber, error: z.string().max(500) })
+    .optional(),
 });
 export type JournalReport = z.infer<typeof JournalReport>;
 
@@ -93,7 +95,11 @@ export const ProxyHeartbeat = z.object({
   version: z.string().max(64),
   /** Going away: not to be waited for. */
   leaving: z.boolean().optional(),
-  journals: z.object({ catalogue: JournalReport, health: JournalReport, revocations: JournalReport }),
+  journals: z.object({
+    catalogue: JournalReport,
+    health: JournalReport,
+    revocations: JournalReport,
+  }),
 });
 export type ProxyHeartbeat = z.infer<typeof ProxyHeartbeat>;
 

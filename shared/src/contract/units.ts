@@ -29,10 +29,17 @@ export function Duration(bounds: { min?: string; max?: string } = {}) {
       }
       return durationMs;
     })
-    .describe(`A duration (250ms, 30s, 15m, 24h), ${bounds.min ?? "0ms"} to ${bounds.max ?? "365d"}.`);
+    .describe(
+      `A duration (250ms, 30s, 15m, 24h), ${bounds.min ?? "0ms"} to ${bounds.max ?? "365d"}.`,
+    );
 }
 
-const sizeUnits: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+const sizeUnits: Readonly<Record<string, number>> = {
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
 
 /** Reads `16KiB`, `10MiB`, `512B`. Returns undefined when the text is none of these. */
 export function parseSize(text: string): number | undefined {
@@ -56,7 +63,10 @@ export function Size(bounds: { min: string; max: string }) {
         return z.NEVER;
       }
       if (bytes < min || bytes > max) {
-        context.addIssue({ code: "custom", message: `${text} is out of range: ${bounds.min} to ${bounds.max}` });
+        context.addIssue({
+          code: "custom",
+          message: `${text} is out of range: ${bounds.min} to ${bounds.max}`,
+        });
         return z.NEVER;
       }
       return bytes;

@@ -44,7 +44,13 @@ export interface ReplicaTable<Change> {
    * Takes a snapshot, by the merge rule of the journal: `replace` builds aside and swaps at once, `union` adds.
    * A change whose entry was poisoned is left out.
    */
-  load(changes: readonly { readonly change: Change; readonly key: string; readonly sequence: Sequence }[]): void;
+  load(
+    changes: readonly {
+      readonly change: Change;
+      readonly key: string;
+      readonly sequence: Sequence;
+    }[],
+  ): void;
 }
 
 /** What a replica tells about itself. */
@@ -56,7 +62,9 @@ export interface ReplicaStatus {
   readonly head: Sequence;
   /** Time since it last knew that it was current, by its own monotonic clock; undefined: never since the process began. */
   readonly stalenessMs: Milliseconds | undefined;
-  readonly poisoned: { readonly count: number; readonly sequence: Sequence; readonly error: string } | undefined;
+  readonly poisoned:
+    | { readonly count: number; readonly sequence: Sequence; readonly error: string }
+    | undefined;
   readonly gaps: number;
   readonly resyncs: Readonly<Record<ResyncReason, number>>;
 }
@@ -64,7 +72,14 @@ export interface ReplicaStatus {
 /** `cold → syncing → live ⇄ suspect → stale` */
 export type ReplicaState = "cold" | "syncing" | "live" | "suspect" | "stale";
 
-export type ResyncReason = "start" | "reconnect" | "epoch" | "rewind" | "backlog" | "suspect" | "repair";
+export type ResyncReason =
+  | "start"
+  | "reconnect"
+  | "epoch"
+  | "rewind"
+  | "backlog"
+  | "suspect"
+  | "repair";
 
 /** An entry that came through the replica and carries an operation: something to acknowledge. */
 export interface AppliedOrder {
