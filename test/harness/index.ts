@@ -1,0 +1,10 @@
+export { startNats } from "./nats-server.ts";
+export type { NatsOptions, NatsServer } from "./nats-server.ts";
+export type { NatsFrame } from "./nats-frames.ts";
+export { freePort } from "./ports.ts";
+export { eventually, startProcess } from "./processes.ts";
+export type { Process, ProcessOptions } from "./processes.ts";
+export { startRedis } from "./redis-server.ts";
+export type { RedisOptions, RedisServer } from "./redis-server.ts";
+export { startRelay } from "./relay.ts";
+export type { Direction, Relay, RelayOptions } from "./relay.ts";
