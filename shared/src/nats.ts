@@ -3,3 +3,5 @@
  */
 export { connectNats } from "./bus/nats.ts";
 export type { NatsAddress, NatsBus, NatsOptions, NatsRole } from "./bus/nats.ts";
+export { openNatsJournal, openNatsJournals } from "./journal/nats.ts";
+export type { NatsJournalOptions } from "./journal/nats.ts";

@@ -6,9 +6,7 @@
  */
 import {
   connect,
-  createInbox,
   errors,
-  type Msg,
   type NatsConnection,
   type NodeConnectionOptions,
   type Subscription,
@@ -25,6 +23,7 @@ import {
   type RequestOptions,
 } from "./bus.ts";
 import { encode, NatsMessage } from "./nats-message.ts";
+import { ask, refusal, type Pending } from "./nats-request.ts";
 import { connectionOptions, type NatsAddress } from "./nats-options.ts";
 
 export type { NatsAddress, NatsRole } from "./nats-options.ts";
@@ -63,11 +62,6 @@ interface Listener {
   readonly onMessage: (message: Message) => void;
   subscription?: Subscription;
   refused?: Error;
-}
-
-interface Pending {
-  readonly subject: string;
-  fail(error: BusUnavailable): void;
 }
 
 /**
@@ -169,53 +163,18 @@ class NatsConnectionBus implements NatsBus {
     onMessage: (message: NatsMessage) => "more" | "done",
     options: RequestOptions,
   ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      options.signal?.throwIfAborted();
-      const connection = this.#using();
-      const inbox = createInbox(this.#options.inboxPrefix);
-      let silence = () => {};
-      const finish = (settle: () => void) => {
-        silence();
-        options.signal?.removeEventListener("abort", abort);
-        if (!this.#pending.delete(pending)) return;
-        subscription.unsubscribe();
-        settle();
-      };
-      const abort = () => finish(() => reject(options.signal!.reason as Error));
-      const pending: Pending = { subject, fail: (error) => finish(() => reject(error)) };
-      const listen = () => {
-        silence = this.#clock.after(options.timeoutMs, () =>
-          pending.fail(
-            new BusUnavailable("timeout", `no answer on ${subject} in ${options.timeoutMs} ms`),
-          ),
-        );
-      };
-      const hear = (error: Error | null, message: Msg) => {
-        if (!this.#pending.has(pending)) return;
-        if (error !== null) return pending.fail(refusal(`to let us hear ${inbox}`, error));
-        if (message.data.length === 0 && message.headers?.code === 503)
-          return pending.fail(new BusUnavailable("no-responders", `nobody answers ${subject}`));
-        silence();
-        listen();
-        try {
-          if (onMessage(new NatsMessage(message)) === "done") finish(resolve);
-        } catch (thrown) {
-          finish(() => reject(thrown));
-        }
-      };
-      const subscription = connection.subscribe(inbox, { callback: hear });
-      this.#pending.add(pending);
-      options.signal?.addEventListener("abort", abort, { once: true });
-      listen();
-      try {
-        connection.publish(subject, payload, {
-          reply: inbox,
-          ...(options.headers === undefined ? {} : { headers: encode(options.headers) }),
-        });
-      } catch (thrown) {
-        finish(() => reject(thrown));
-      }
-    });
+    return ask(
+      {
+        connection: () => this.#using(),
+        inboxPrefix: this.#options.inboxPrefix!,
+        clock: this.#clock,
+        pending: this.#pending,
+      },
+      subject,
+      payload,
+      onMessage,
+      options,
+    );
   }
 
   onState(listener: (state: BusState) => void): () => void {
@@ -404,8 +363,4 @@ class NatsConnectionBus implements NatsBus {
     ]);
     patience.abort();
   }
-}
-
-function refusal(what: string, cause: Error): BusUnavailable {
-  return new BusUnavailable("refused", `the server refuses ${what}`, { cause });
 }

@@ -45,7 +45,8 @@ export function isOperationId(text: unknown): text is OperationId {
   return typeof text === "string" && operationPattern.test(text);
 }
 
-function assertOperation(operation: OperationId): OperationId {
+/** @throws Error naming the text when it is no operation id */
+export function assertOperation(operation: OperationId): OperationId {
   if (!isOperationId(operation))
     throw new Error(`not an operation id: ${JSON.stringify(operation)}`);
   return operation;

@@ -1,4 +1,11 @@
-export { JournalConflict, journalNames, journals, JournalUnavailable } from "./journal.ts";
+export { recordedOf } from "./feed.ts";
+export {
+  JournalConflict,
+  JournalMisconfigured,
+  journalNames,
+  journals,
+  JournalUnavailable,
+} from "./journal.ts";
 export type {
   Appended,
   AppendOptions,
@@ -10,6 +17,7 @@ export type {
   JournalKey,
   JournalName,
   Journals,
+  NamedJournal,
   OperationId,
   Recorded,
   Sequence,

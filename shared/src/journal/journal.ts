@@ -42,6 +42,9 @@ export const journals = {
 export type JournalName = keyof typeof journals;
 export const journalNames = Object.keys(journals) as JournalName[];
 
+/** A journal whose name stands in the table above: it has subjects of its own on the bus. */
+export type NamedJournal = JournalDefinition & { readonly name: JournalName };
+
 /** What is to be written. The body is JSON text; the journal does not look into it. */
 export interface Entry {
   readonly key: JournalKey;
@@ -101,6 +104,11 @@ export class JournalConflict extends Error {
 /** The store did not confirm in time. */
 export class JournalUnavailable extends Error {
   override readonly name = "JournalUnavailable";
+}
+
+/** The store has this journal with settings that would lose entries, or cannot have journals at all. Only an operator can mend it. */
+export class JournalMisconfigured extends Error {
+  override readonly name = "JournalMisconfigured";
 }
 
 export type Journals = { readonly [name in JournalName]: Journal };
