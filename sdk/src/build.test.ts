@@ -13,11 +13,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { oldNode } from "../../test/cli/old-node.ts";
 import { startNats } from "../../test/harness/nats-server.ts";
 import { startHttpControlPlane, testToken } from "../../test/sdk/http-control-plane.ts";
 import { startNatsControlPlane } from "../../test/sdk/nats-control-plane.ts";
@@ -25,18 +26,6 @@ import { startNatsControlPlane } from "../../test/sdk/nats-control-plane.ts";
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const scratch = mkdtempSync(join(tmpdir(), "tocsin-sdk-built-"));
 const built = join(scratch, "node_modules/@tocsin/sdk");
-
-/** A Node of this machine that is older than the project's; undefined when there is none. */
-const oldNode = (process.env["PATH"] ?? "")
-  .split(delimiter)
-  .concat("/usr/bin", "/usr/local/bin")
-  .filter((directory) => !directory.includes("node_modules"))
-  .map((directory) => join(directory, "node"))
-  .find((node) => {
-    const { stdout } = spawnSync(node, ["--version"], { encoding: "utf8" });
-    const major = Number(/^v(\d+)\./.exec(stdout ?? "")?.[1] ?? Infinity);
-    return major >= 20 && major < 24;
-  });
 
 const service = `
 import { createServer } from "node:http";

@@ -389,6 +389,28 @@ describe("going away", () => {
     expect(plane.leases.size).toBe(0);
   });
 
+  test("a registration still under way arrives before the deregistration, which would else be undone", async () => {
+    await using plane = await startHttpControlPlane();
+    await using service = await listen();
+    const registration = await register(optionsFor(plane, service.server));
+    const again = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<undefined>();
+    plane.interfere = ({ verb }) => {
+      if (verb !== "register") return undefined;
+      again.resolve();
+      return held.promise;
+    };
+    plane.forget();
+    await again.promise;
+    const closing = registration.close();
+    // Nothing tells that a deregistration is not sent; a third of a second is long on loopback.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(plane.seen.filter(({ verb }) => verb === "deregister")).toHaveLength(0);
+    held.resolve(undefined);
+    await closing;
+    expect(plane.leases.size).toBe(0);
+  });
+
   test("the signal deregisters", async () => {
     await using plane = await startHttpControlPlane();
     await using service = await listen();
