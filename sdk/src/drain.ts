@@ -9,7 +9,8 @@ export interface HostProcess {
   on(signal: Signal, listener: (signal: Signal) => void): unknown;
   off(signal: Signal, listener: (signal: Signal) => void): unknown;
   listenerCount(signal: Signal): number;
-  exit(code: number): void;
+  /** Without a code: the one that the service has set, else 0. */
+  exit(code?: number): void;
 }
 
 export interface DrainSettings {
@@ -67,7 +68,7 @@ async function drain(settings: DrainSettings, signal: Signal, stop: () => void):
   // Whoever else listens to the signal has a way of ending in mind, and the process is theirs to end.
   const alone = host.listenerCount(signal) <= 1;
   log.info({ signal }, "drained");
-  if (alone) systemClock.after(graceMs, () => host.exit(0));
+  if (alone) systemClock.after(graceMs, () => host.exit());
   else stop();
 }
 
