@@ -13,17 +13,20 @@ import { streamName } from "./nats-stream.ts";
 
 /** Entries asked for at once. */
 const batch = 500;
+/** How long the server holds on to a request that it cannot fill, in nanoseconds. */
+const pullExpires = 1_000_000_000;
 /** The longest silence of the server before reading fails, in milliseconds. */
 const patienceMs = 5_000;
+const options = { timeoutMs: patienceMs };
 
 /**
- * Reads a stream from a position up to its head, through a consumer of its own that lives as long as the reading.
+ * Reads a stream from a position up to its head, through consumers of its own that live as long as the reading.
  *
- * A pull consumer, because it works alike on all servers from 2.9 on; asking for ranges directly came later.
+ * Pull consumers, because they work alike on all servers from 2.9 on; asking for ranges directly came later.
  *
- * @param headOf called after the consumer exists: a stream that is recreated after that takes the consumer with it, so that
- * entries of two incarnations never mix
- * @throws JetStreamError or BusUnavailable
+ * @param headOf called after a consumer exists: a stream that is recreated after that takes the consumer with it, so that entries
+ * of two incarnations never mix
+ * @throws JournalUnavailable when the server stops delivering; JetStreamError or BusUnavailable
  */
 export async function* readStream(
   bus: NatsBus,
@@ -32,78 +35,101 @@ export async function* readStream(
   limit: number,
   headOf: () => Promise<Head>,
 ): AsyncGenerator<Recorded> {
-  const stream = streamName(journal);
-  const options = { timeoutMs: patienceMs };
-  const consumer = await call<{ name: string; num_pending: number }>(
-    bus,
-    `$JS.API.CONSUMER.CREATE.${stream}`,
-    {
-      stream_name: stream,
-      config: {
-        deliver_policy: "by_start_sequence",
-        opt_start_seq: Math.max(1, from),
-        ack_policy: "none",
-        max_deliver: -1,
-        // Taken away by the server if we cannot.
-        inactive_threshold: 30_000_000_000,
-        mem_storage: true,
-        num_replicas: 1,
-      },
-    },
-    options,
-  );
-  try {
-    const { epoch, head } = await headOf();
-    const at: Position = { sequence: from - 1, pending: consumer.num_pending };
-    for (let left = limit; left > 0 && at.pending > 0 && at.sequence < head;) {
-      const entries: Recorded[] = [];
-      await pull(bus, stream, consumer.name, Math.min(batch, left), at, (message) => {
-        if (at.sequence <= head) entries.push(recorded(journal, message, at.sequence, epoch));
-        return at.sequence >= head;
-      });
-      left -= entries.length;
-      yield* entries;
+  let next = Math.max(1, from);
+  let end: Head | undefined;
+  let left = limit;
+  let emptyRounds = 0;
+  while (left > 0 && next <= (end?.head ?? Infinity)) {
+    const consumer = await openConsumer(bus, streamName(journal), next);
+    try {
+      const { epoch, head } = await headOf();
+      end ??= { epoch, head };
+      if (epoch !== end.epoch)
+        throw new JournalUnavailable(`the journal ${journal} was replaced while it was read`);
+      const at = { pending: consumer.pending };
+      // Read to the end, though the head may be further: entries behind this position were replaced or have been forgotten.
+      if (at.pending === 0) return;
+      const began = next;
+      while (left > 0 && at.pending > 0 && next <= end.head) {
+        const entries: Recorded[] = [];
+        const pulled = await consumer.pull(Math.min(batch, left), (message, position) => {
+          next = position.sequence + 1;
+          at.pending = position.pending;
+          if (position.sequence <= end!.head)
+            entries.push(recorded(journal, message, position.sequence, epoch));
+          return next > end!.head || at.pending === 0;
+        });
+        // What was pending is gone, or slow to come: another consumer tells which.
+        if (pulled === 0) break;
+        left -= entries.length;
+        yield* entries;
+      }
+      // A sync that ends too early would be a revocation that is lost.
+      if (next === began && ++emptyRounds > 3)
+        throw new JournalUnavailable(`the stream of ${journal} does not deliver from ${next} on`);
+    } finally {
+      consumer.close();
     }
-  } finally {
-    // Nobody waits for the clean-up, and the server does it itself after a while.
-    call(bus, `$JS.API.CONSUMER.DELETE.${stream}.${consumer.name}`, "", options).catch(() => {});
   }
 }
 
 interface Position {
-  sequence: Sequence;
+  readonly sequence: Sequence;
   /** How many are behind it. */
-  pending: number;
+  readonly pending: number;
 }
 
-/** Takes the next entries, at most `count`, and keeps account in `at`. */
-async function pull(
-  bus: NatsBus,
-  stream: string,
-  consumer: string,
-  count: number,
-  at: Position,
-  take: (message: NatsMessage) => boolean,
-): Promise<void> {
-  let pulled = 0;
-  await bus.requestMany(
-    `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
-    JSON.stringify({ batch: count, no_wait: true }),
-    (message) => {
-      const position = positionOf(message);
-      if (position === undefined) {
-        // The server's word instead of a message. That there is no more (404, 408) is an end; all else is an error.
-        if (message.status !== 404 && message.status !== 408)
-          throw new JournalUnavailable(`reading ${stream}: the server says ${message.status}`);
-        if (pulled === 0) at.pending = 0;
-        return "done";
-      }
-      Object.assign(at, position);
-      const enough = take(message);
-      return enough || ++pulled === count || at.pending === 0 ? "done" : "more";
-    },
-    { timeoutMs: patienceMs },
+interface Consumer {
+  readonly pending: number;
+  /** Takes the next entries, at most `count` and until `take` has enough, and says how many there were. */
+  pull(count: number, take: (message: NatsMessage, position: Position) => boolean): Promise<number>;
+  close(): void;
+}
+
+async function openConsumer(bus: NatsBus, stream: string, from: Sequence): Promise<Consumer> {
+  const config = {
+    deliver_policy: "by_start_sequence",
+    opt_start_seq: from,
+    ack_policy: "none",
+    max_deliver: -1,
+    // Taken away by the server if we cannot.
+    inactive_threshold: 30_000_000_000,
+    mem_storage: true,
+    num_replicas: 1,
+  };
+  const { name, num_pending: pending } = await call<{ name: string; num_pending: number }>(
+    bus,
+    `$JS.API.CONSUMER.CREATE.${stream}`,
+    { stream_name: stream, config },
+    options,
   );
+  return {
+    pending,
+    async pull(count, take) {
+      let pulled = 0;
+      await bus.requestMany(
+        `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`,
+        // With an end: where messages vanish at that moment, servers up to 2.9 forget to answer a request without one.
+        JSON.stringify({ batch: count, no_wait: true, expires: pullExpires }),
+        (message) => {
+          const position = positionOf(message);
+          if (position !== undefined) {
+            pulled++;
+            return take(message, position) || pulled === count ? "done" : "more";
+          }
+          // The server's word instead of a message: no more for now (404, 408), or something is wrong.
+          if (message.status === 404 || message.status === 408) return "done";
+          throw new JournalUnavailable(`reading ${stream}: the server says ${message.status}`);
+        },
+        options,
+      );
+      return pulled;
+    },
+    close() {
+      // Nobody waits for the clean-up, and the server does it itself after a while.
+      call(bus, `$JS.API.CONSUMER.DELETE.${stream}.${name}`, "", options).catch(() => {});
+    },
+  };
 }
 
 /** `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`, on newer servers with domain and account before the stream. */
