@@ -1,0 +1,105 @@
+import type { IncomingMessage } from "node:http";
+import { Refusal } from "@tocsin/shared";
+import type { Clock } from "@tocsin/shared";
+import { methods } from "@tocsin/shared/contract";
+import { Exchange } from "../pipeline/exchange.ts";
+import type { Gate } from "../pipeline/gate.ts";
+import { readHead } from "../upstream/request-head.ts";
+import type { RequestHead } from "../upstream/request-head.ts";
+import { clientAddress } from "./address.ts";
+import type { Connection } from "./connection.ts";
+import { freshId, freshTraceparent } from "./ids.ts";
+import { readTarget } from "./target.ts";
+
+/** What a request id may look like; one from outside ends up in log lines and headers. */
+const requestIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** A host name or address with an optional port (RFC 9110 §7.2); no user information, no list. */
+const hostPattern = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+
+/** Makes an exchange of a request. What is wrong with it is noted, not thrown: a refusal takes the way of every exchange. */
+export function admit(
+  request: IncomingMessage,
+  connection: Connection,
+  gate: Gate,
+  clock: Clock,
+): Exchange {
+  const receivedAt = clock.monotonic();
+  const head = readHead(request.rawHeaders);
+  const origin = connection.origin(gate);
+  const { trusted } = origin;
+  const exchange = new Exchange(
+    trusted && head.requestId !== undefined && requestIdPattern.test(head.requestId)
+      ? head.requestId
+      : freshId(),
+    request.method ?? "",
+    head,
+    origin,
+    trusted ? clientAddress(origin.address, head, gate.trusts) : origin.address,
+    head.traceparent ?? freshTraceparent(),
+    receivedAt,
+  );
+  exchange.fault = faultIn(exchange, request, gate);
+  return exchange;
+}
+
+function faultIn(
+  exchange: Exchange,
+  request: IncomingMessage,
+  { limits }: Gate,
+): Refusal | undefined {
+  const { head } = exchange;
+  const url = request.url ?? "";
+  if (url.length > limits.uri) return new Refusal("uri-too-long");
+  if (head.bytes > limits.headers) return new Refusal("headers-too-large");
+  if (exchange.method === "TRACE")
+    return new Refusal("method-not-allowed", { headers: { allow: methods.join(", ") } });
+  const malformed = head.fault ?? placed(exchange, url) ?? framing(head, request);
+  if (malformed !== undefined) return new Refusal("bad-request", { detail: malformed });
+  if (
+    head.expect !== undefined &&
+    head.expect.toLowerCase() !== "100-continue" &&
+    request.httpVersionMinor === 1
+  )
+    return new Refusal("expectation-failed");
+  if (
+    head.contentLength !== undefined &&
+    limits.body !== undefined &&
+    head.contentLength > limits.body
+  )
+    return new Refusal("body-too-large");
+  return undefined;
+}
+
+/** Decides host and target. @returns a sentence for the client when they are refused */
+function placed(exchange: Exchange, url: string): string | undefined {
+  const { host } = exchange.head;
+  if (host === undefined) return "no Host field";
+  if (!hostPattern.test(host)) return "a bad Host field";
+  let raw = url;
+  if (!url.startsWith("/")) {
+    // Absolute form (RFC 9112 §3.2.2): the target's host would count, so it must be the one that we see.
+    const absolute = /^http:\/\/([^/?#]*)(.*)$/i.exec(url);
+    if (absolute === null) return "the request target is neither a path nor an http URL";
+    if (withoutPort(absolute[1]!) !== withoutPort(host))
+      return "the request target and the Host field disagree";
+    raw = absolute[2]!.startsWith("/") ? absolute[2]! : `/${absolute[2]}`;
+  }
+  const target = readTarget(raw);
+  if (typeof target === "string") return target;
+  exchange.path = target.path;
+  exchange.target = target.query === "" ? target.path : target.path + target.query;
+  exchange.variants = target.variants;
+  return undefined;
+}
+
+function withoutPort(host: string): string {
+  return host.toLowerCase().replace(/:80$/, "");
+}
+
+function framing(head: RequestHead, request: IncomingMessage): string | undefined {
+  // RFC 9112 §6.1: HTTP/1.0 has no transfer codings; whoever sends one has the message framed by somebody else.
+  return head.chunked && request.httpVersionMinor === 0
+    ? "Transfer-Encoding in HTTP/1.0"
+    : undefined;
+}

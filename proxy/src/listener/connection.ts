@@ -1,0 +1,53 @@
+import type { Socket } from "node:net";
+import { unmapped } from "@tocsin/shared/contract";
+import type { Gate } from "../pipeline/gate.ts";
+import { Deadline } from "../upstream/deadlines.ts";
+import { forwardedNode } from "../upstream/request-headers.ts";
+import type { Origin } from "../upstream/request-headers.ts";
+import type { ExchangeResponse } from "./response.ts";
+
+/**
+ * One connection from a client. What is the same for all of its requests is found out once.
+ *
+ * It is itself the wait for its next request.
+ */
+export class Connection extends Deadline {
+  readonly socket: Socket;
+  readonly address: string;
+  /** Exchanges that are not over. */
+  active = 0;
+  /** The response to the newest request. */
+  newest: ExchangeResponse | undefined = undefined;
+  /** Nothing is read from it any more: what came could not be read as a request. */
+  unreadable = false;
+  /** Sent when the exchanges that came before it are over. */
+  farewell: string | undefined = undefined;
+  #gate: Gate | undefined = undefined;
+  #origin: Origin | undefined = undefined;
+
+  constructor(socket: Socket) {
+    super();
+    this.socket = socket;
+    this.address = unmapped(socket.remoteAddress ?? "");
+  }
+
+  /** It was idle for long enough. */
+  expire(): void {
+    this.socket.destroySoon();
+  }
+
+  /** The peer as requests under this config meet it. */
+  origin(gate: Gate): Origin {
+    if (this.#origin === undefined || this.#gate !== gate) {
+      const { address } = this;
+      this.#gate = gate;
+      // A socket that is already closed has no address any more; nobody believes it.
+      this.#origin = {
+        address,
+        trusted: address !== "" && gate.trusts(address),
+        forwardedNode: forwardedNode(address === "" ? "unknown" : address),
+      };
+    }
+    return this.#origin;
+  }
+}

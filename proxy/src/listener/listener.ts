@@ -1,0 +1,242 @@
+import { createServer, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { Aborted, messageOf, once, Refusal, refusals } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds } from "@tocsin/shared";
+import { methods } from "@tocsin/shared/contract";
+import type { Gate } from "../pipeline/gate.ts";
+import type { Reply } from "../pipeline/reply.ts";
+import { problemReply } from "../stages/explain.ts";
+import { Deadlines } from "../upstream/deadlines.ts";
+import { admit } from "./admit.ts";
+import { bind } from "./bind.ts";
+import type { BoundAddress } from "./bind.ts";
+import { Connection } from "./connection.ts";
+import { respond } from "./respond.ts";
+import { ExchangeResponse } from "./response.ts";
+import { farewell, refuseConnection, unreadable } from "./unreadable.ts";
+import { Upload } from "./upload.ts";
+
+export interface ListenerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** The config now. Asked for each request, which keeps it to its end. */
+  readonly gate: () => Gate;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: {
+    connectionOpened(): void;
+    connectionClosed(): void;
+    recordUnreadable(status: number): void;
+  };
+  /** Time in which a request's head must arrive. Default 10 000 (10 s). */
+  readonly headersTimeoutMs?: Milliseconds;
+  /** Life of an idle connection. Default 75 000: longer than that of usual load balancers, so that they close first. */
+  readonly keepAliveMs?: Milliseconds;
+}
+
+export interface DrainOptions {
+  /** Time in which new connections are still taken, so that those who route to us notice. Default 0. */
+  readonly noticeMs?: Milliseconds;
+  /** Time for all of it; what is in flight then is cut. */
+  readonly timeoutMs: Milliseconds;
+}
+
+/** Where requests come in. Disposing it cuts what is in flight; `drain` first to finish it. */
+export interface Listener extends AsyncDisposable {
+  readonly address: BoundAddress;
+  /** Exchanges that are not over. */
+  readonly active: number;
+  /**
+   * Finishes what is in flight and closes: replies carry `Connection: close`, idle connections are closed.
+   *
+   * @returns true when everything finished in time
+   */
+  drain(options: DrainOptions): Promise<boolean>;
+}
+
+/** Hard bound of the parser: the largest limits that a config can set, target and fields together. */
+const parserLimitBytes = 136 * 1024;
+
+/** @throws Error that says which address could not be bound, and why */
+export async function startListener(options: ListenerOptions): Promise<Listener> {
+  const { clock, log, metrics } = options;
+  const deadlines = new Deadlines(clock);
+  const responding = { clock, deadlines };
+  const connections = new Map<Socket, Connection>();
+  const keepAliveMs = options.keepAliveMs ?? 75_000;
+  let draining = false;
+  /** No new connections are taken any more. */
+  let stopped = false;
+  let active = 0;
+
+  const server = createServer<typeof IncomingMessage, typeof ExchangeResponse>(
+    {
+      IncomingMessage,
+      ServerResponse: ExchangeResponse,
+      // The parser stays strict whatever NODE_OPTIONS says.
+      insecureHTTPParser: false,
+      maxHeaderSize: parserLimitBytes,
+      // A missing Host is refused here like everything else (listener/admit.ts).
+      requireHostHeader: false,
+      optimizeEmptyRequests: true,
+      noDelay: true,
+      // Idle connections are timed here (Connection): Node would set two timers on the socket for each request.
+      keepAliveTimeout: 0,
+      headersTimeout: options.headersTimeoutMs ?? 10_000,
+      connectionsCheckingInterval: Math.min(1_000, options.headersTimeoutMs ?? 1_000),
+      // An upload may take as long as it takes; pauses in it are bounded elsewhere (upstream/attempt.ts).
+      requestTimeout: 0,
+    },
+    serve,
+  );
+  // Beyond a count Node would drop fields silently, framing and credentials among them. Their bytes are bounded instead.
+  server.maxHeadersCount = 0;
+  server.on("checkContinue", serve);
+  server.on("checkExpectation", serve);
+  server.on("connection", (socket: Socket) => {
+    const connection = new Connection(socket);
+    connections.set(socket, connection);
+    metrics.connectionOpened();
+    socket.on("close", () => {
+      connections.delete(socket);
+      deadlines.stop(connection);
+      metrics.connectionClosed();
+    });
+  });
+  server.on("clientError", (error: Error, socket) => {
+    const connection = connections.get(socket as Socket);
+    if (connection === undefined || connection.unreadable) return;
+    const code = unreadable(error);
+    if (code === undefined) socket.destroy();
+    else {
+      metrics.recordUnreadable(refusals[code].status);
+      refuseConnection(connection, code);
+    }
+  });
+  server.on("connect", (_request, socket) => {
+    socket.on("error", () => {});
+    const connection = connections.get(socket as Socket);
+    metrics.recordUnreadable(405);
+    if (connection === undefined) socket.destroy();
+    else refuseConnection(connection, "method-not-allowed", { allow: methods.join(", ") });
+  });
+
+  function serve(request: IncomingMessage, response: ExchangeResponse): void {
+    const connection = connections.get(request.socket);
+    // The connection broke while its first bytes were read.
+    if (connection === undefined) {
+      response.destroy();
+      return;
+    }
+    const gate = options.gate();
+    const exchange = admit(request, connection, gate, clock);
+    response.exchange = exchange;
+    response.connectionState = connection;
+    deadlines.stop(connection);
+    connection.newest = response;
+    connection.active += 1;
+    active += 1;
+    response.on("close", onClose);
+    if (exchange.head.hasBody && exchange.fault === undefined) {
+      const invite =
+        exchange.head.expect === undefined ? undefined : () => response.writeContinue();
+      const upload = new Upload(request, gate.limits.body ?? Infinity, invite);
+      // Whoever reads it hears of an error; when nobody does, it is no reason to end the process.
+      upload.on("error", () => {});
+      exchange.body = upload;
+    }
+    const close = exchange.fault !== undefined;
+    try {
+      gate.handle(exchange).then(
+        (reply) => write(response, reply, close),
+        (error: unknown) => broken(response, error),
+      );
+    } catch (error) {
+      broken(response, error);
+    }
+  }
+
+  function write(response: ExchangeResponse, reply: Reply, close: boolean): void {
+    try {
+      respond(response, reply, close || draining, responding);
+    } catch (error) {
+      broken(response, error);
+    }
+  }
+
+  /** A stage outside of `explain` failed, or the reply has headers that cannot be sent. */
+  function broken(response: ExchangeResponse, error: unknown): void {
+    const exchange = response.exchange!;
+    log.error({ request_id: exchange.id, cause: messageOf(error) }, "reply could not be written");
+    exchange.code = "internal";
+    if (response.headersSent || response.destroyed) response.destroy();
+    else respond(response, problemReply(new Refusal("internal"), exchange.id), true, responding);
+  }
+
+  /** The last byte was handed to the system, or the connection is gone. */
+  function onClose(this: ExchangeResponse): void {
+    const exchange = this.exchange!;
+    const connection = this.connectionState!;
+    connection.active -= 1;
+    active -= 1;
+    if (!this.writableFinished) {
+      if (exchange.code === undefined) exchange.aborted = new Aborted("client-gone");
+      exchange.delivery?.abort(exchange.aborted ?? new Aborted("client-gone"));
+    }
+    const { body } = exchange;
+    if (body !== undefined) {
+      exchange.bytesIn = (body as Upload).bytes;
+      body.destroy();
+    }
+    exchange.over?.(exchange);
+    exchange.over = undefined;
+    if (connection.active > 0) return;
+    connection.newest = undefined;
+    if (connection.farewell !== undefined) farewell(connection, connection.farewell);
+    else if (stopped) connection.socket.destroySoon();
+    else deadlines.start(connection, keepAliveMs);
+  }
+
+  const address = await bind(server, options.host, options.port);
+  server.on("error", (error) => log.error({ cause: error.message }, "listener failed"));
+
+  const stop = once(async () => {
+    stopped = true;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const connection of connections.values())
+      if (connection.active === 0) connection.socket.destroySoon();
+    await closed;
+  });
+
+  return {
+    address,
+    get active() {
+      return active;
+    },
+    async drain({ noticeMs = 0, timeoutMs }) {
+      draining = true;
+      const deadlineAt = clock.monotonic() + timeoutMs;
+      if (noticeMs > 0)
+        await new Promise<void>(
+          (resolve) => void clock.after(Math.min(noticeMs, timeoutMs), resolve),
+        );
+      let inTime = true;
+      const cancel = clock.after(Math.max(0, deadlineAt - clock.monotonic()), () => {
+        inTime = false;
+        for (const socket of connections.keys()) socket.destroy();
+      });
+      await stop();
+      cancel();
+      return inTime;
+    },
+    [Symbol.asyncDispose]: once(async () => {
+      draining = true;
+      stopped = true;
+      const closed = stop();
+      for (const socket of connections.keys()) socket.destroy();
+      await closed;
+      deadlines.close();
+    }),
+  };
+}

@@ -1,0 +1,64 @@
+import { STATUS_CODES } from "node:http";
+import { Refusal } from "@tocsin/shared";
+import type { RefusalCode } from "@tocsin/shared";
+import { problemReply } from "../stages/explain.ts";
+import type { Connection } from "./connection.ts";
+import { freshId } from "./ids.ts";
+
+/** The refusal of something that the parser could not read; undefined when the connection itself broke. */
+export function unreadable(error: Error & { readonly code?: string }): RefusalCode | undefined {
+  const code = error.code ?? "";
+  if (code === "HPE_HEADER_OVERFLOW") return "headers-too-large";
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "request-timeout";
+  return code.startsWith("HPE_") ? "bad-request" : undefined;
+}
+
+/** Answers what is not a request, and closes. Requests that came before it on the connection are answered first. */
+export function refuseConnection(
+  connection: Connection,
+  code: RefusalCode,
+  headers?: Readonly<Record<string, string>>,
+): void {
+  const { socket, newest } = connection;
+  connection.unreadable = true;
+  const text = rawReply(code, headers);
+  if (connection.active === 0) return farewell(connection, text);
+  if (newest?.req.complete) {
+    connection.farewell = text;
+    return;
+  }
+  // The body of the newest request is what cannot be read.
+  const exchange = newest?.exchange;
+  if (connection.active > 1 || newest === undefined || newest.headersSent) socket.destroy();
+  else {
+    if (exchange !== undefined) {
+      exchange.code = code;
+      exchange.status = 400;
+    }
+    farewell(connection, text);
+  }
+}
+
+/** Says a last thing and closes. */
+export function farewell({ socket }: Connection, text: string): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  // Closing at once, with bytes unread, would reset the connection, and the client might not see why (RFC 9112 §9.6).
+  socket.setTimeout(lingerMs, () => socket.destroy());
+  socket.end(text, "latin1");
+}
+
+/** How long the other side may take to read the last thing and to close, in milliseconds. */
+const lingerMs = 1_000;
+
+function rawReply(code: RefusalCode, extra: Readonly<Record<string, string>> = {}): string {
+  const id = freshId();
+  const reply = problemReply(new Refusal(code, { headers: { ...extra, connection: "close" } }), id);
+  const lines = [`HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status] ?? ""}`];
+  for (let index = 0; index + 1 < reply.headers.length; index += 2)
+    lines.push(`${reply.headers[index]}: ${reply.headers[index + 1]}`);
+  lines.push(`X-Request-ID: ${id}`, "", "");
+  return lines.join("\r\n") + Buffer.from(reply.body as Uint8Array).toString("latin1");
+}

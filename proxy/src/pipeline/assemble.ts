@@ -1,0 +1,61 @@
+import { Refusal } from "@tocsin/shared";
+import type { Clock, Log } from "@tocsin/shared";
+import { addressSet } from "@tocsin/shared/contract";
+import type { Config } from "@tocsin/shared/contract";
+import type { Identity } from "../identity/identity.ts";
+import { createRouter } from "../routing/router.ts";
+import { authorize } from "../stages/authorize.ts";
+import { explain } from "../stages/explain.ts";
+import { forward } from "../stages/forward.ts";
+import { identify } from "../stages/identify.ts";
+import type { Staleness } from "../stages/identify.ts";
+import { match } from "../stages/match.ts";
+import { observe } from "../stages/observe.ts";
+import type { AccessLog } from "../telemetry/access-log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Instances } from "../upstream/instances.ts";
+import type { Upstreams } from "../upstream/upstreams.ts";
+import type { Received } from "./exchange.ts";
+import type { Gate } from "./gate.ts";
+import { Pipeline } from "./pipeline.ts";
+
+/** What the stages know and can do. Lives longer than any one config. */
+export interface Engines {
+  readonly instances: () => Instances;
+  readonly identity: Identity;
+  readonly staleness: Staleness;
+  readonly upstreams: Upstreams;
+  readonly metrics: Metrics;
+  readonly access: AccessLog;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** The life of a request, in the order in which it happens. Put together once per config; exchanges in flight keep theirs. */
+export function assemble(config: Config, engines: Engines): Gate {
+  const { clock, log } = engines;
+  const router = createRouter(config, engines.instances);
+  const handle = Pipeline.from<Received>()
+    .through(observe(engines.metrics, engines.access, clock)) // sees every way out: metrics, one access line
+    .through(explain(log)) // the only place where a refusal becomes a reply
+    .through(match(router)) // Received   → Routed
+    .through(identify(engines.identity, engines.staleness)) // Routed     → Identified
+    .through(authorize()) // Identified → Permitted
+    .into(forward(engines.upstreams, clock));
+  return { handle, limits: config.listen.limits, trusts: trust(config.listen.trustedProxies) };
+}
+
+/** The gate before the first config: everything is answered with 503, nothing is let through. */
+export function closedGate(engines: Pick<Engines, "metrics" | "access" | "log" | "clock">): Gate {
+  const handle = Pipeline.from<Received>()
+    .through(observe(engines.metrics, engines.access, engines.clock))
+    .through(explain(engines.log))
+    .into(() => {
+      throw new Refusal("service-unavailable");
+    });
+  return { handle, limits: { headers: 16 * 1024, uri: 8 * 1024 }, trusts: () => false };
+}
+
+function trust(blocks: readonly string[]): (address: string) => boolean {
+  return blocks.length === 0 ? () => false : addressSet(blocks);
+}

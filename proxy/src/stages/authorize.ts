@@ -1,0 +1,38 @@
+import { Refusal } from "@tocsin/shared";
+import { permitted } from "../pipeline/exchange.ts";
+import type { Identified, Permitted } from "../pipeline/exchange.ts";
+import type { Stage } from "../pipeline/pipeline.ts";
+
+/** Roles or scopes that are needed: one of `any`, and each of `all`. */
+interface Needs {
+  readonly any?: readonly string[] | undefined;
+  readonly all?: readonly string[] | undefined;
+}
+
+/** Lets through whom the route lets in; names are compared exactly. */
+export function authorize(): Stage<Identified, Permitted> {
+  return (exchange, next) => {
+    const { auth } = exchange.route;
+    const { principal } = exchange;
+    if (!meets(auth.roles, principal.roles))
+      throw new Refusal("forbidden", { detail: "a role is missing" });
+    if (!meets(auth.scopes, principal.scopes))
+      throw new Refusal("forbidden", insufficientScope(auth.scopes!));
+    return next(permitted(exchange));
+  };
+}
+
+function meets(needs: Needs | undefined, held: readonly string[]): boolean {
+  if (needs === undefined) return true;
+  if (needs.any !== undefined && !needs.any.some((name) => held.includes(name))) return false;
+  return needs.all === undefined || needs.all.every((name) => held.includes(name));
+}
+
+/** RFC 6750 §3: the challenge may say which scopes are needed. Only characters of scope tokens get into it. */
+function insufficientScope(needs: Needs) {
+  const names = [...(needs.all ?? []), ...(needs.any ?? [])].filter((name) =>
+    /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(name),
+  );
+  const challenge = `Bearer realm="tocsin", error="insufficient_scope", scope="${names.join(" ")}"`;
+  return { detail: "a scope is missing", headers: { "www-authenticate": challenge } };
+}

@@ -1,0 +1,45 @@
+import { Refusal } from "@tocsin/shared";
+import type { Milliseconds } from "@tocsin/shared";
+import type { Identity } from "../identity/identity.ts";
+import { anonymous } from "../identity/principal.ts";
+import type { Principal } from "../identity/principal.ts";
+import { identified } from "../pipeline/exchange.ts";
+import type { Identified, Routed } from "../pipeline/exchange.ts";
+import type { Stage } from "../pipeline/pipeline.ts";
+
+/** How old the knowledge of this proxy is. */
+export interface Staleness {
+  /** Time since the revocations were known to be current; undefined when they never were. */
+  revocationsMs(): Milliseconds | undefined;
+}
+
+/**
+ * Finds out whom the request speaks for.
+ *
+ * A credential is good only as far as the revocations are known: beyond the route's bound the route says what happens.
+ */
+export function identify(identity: Identity, staleness: Staleness): Stage<Routed, Identified> {
+  return (exchange, next) => {
+    const { auth } = exchange.route;
+    // Credentials are not looked at, so a bad one is no reason to refuse.
+    if (auth.mode === "none") return next(identified(exchange, anonymous));
+    const found = identity.identify(exchange.head.authorization, auth);
+    return found instanceof Promise
+      ? later(exchange, found)
+      : next(identified(exchange, fresh(exchange, found)));
+
+    async function later(exchange: Routed, promise: Promise<Principal>) {
+      return next(identified(exchange, fresh(exchange, await promise)));
+    }
+  };
+
+  function fresh(exchange: Routed, principal: Principal): Principal {
+    if (principal.method === "none") return principal;
+    const { revocation } = exchange.route;
+    const ageMs = staleness.revocationsMs();
+    // Revocations that were never known deny in any case: closed, not open.
+    if (ageMs === undefined || (ageMs > revocation.maxStalenessMs && revocation.denyWhenStale))
+      throw new Refusal("stale-state");
+    return principal;
+  }
+}

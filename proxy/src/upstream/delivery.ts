@@ -1,0 +1,159 @@
+import { messageOf, Refusal } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds } from "@tocsin/shared";
+import type { Readable } from "node:stream";
+import { Attempt, UploadStalled, UpstreamTimeout } from "./attempt.ts";
+import type { Answer, AttemptOwner, UpstreamTimeouts } from "./attempt.ts";
+import { Deadline } from "./deadlines.ts";
+import type { Deadlines } from "./deadlines.ts";
+import type { UpstreamInstance } from "./instances.ts";
+import { ConnectFailure, isStaleConnection } from "./pools.ts";
+import type { Pools } from "./pools.ts";
+
+/** A request for a service, and what becomes known about it on the way. */
+export interface Call {
+  readonly method: string;
+  /** Path and query as they are sent. */
+  readonly target: string;
+  /** The request body; undefined when the request has none. */
+  readonly body: Readable | undefined;
+  /** Set to the instance that has the request. */
+  instance: string | undefined;
+  /** Set to when the headers of the answer came, or it was clear that none will; on the monotonic clock. */
+  answeredAt: Milliseconds;
+  /** Set to what ends the exchange with the upstream from outside. */
+  delivery: { abort(reason: Error): void } | undefined;
+}
+
+/** What deliveries share. */
+export interface Engine {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly pools: Pools;
+  readonly log: Log;
+  /** The instance whose turn it is. `except`: the key of one that was just tried. */
+  pick(service: string, except?: string): UpstreamInstance | undefined;
+}
+
+/** Methods that may be repeated (RFC 9110 §9.2.2). */
+const idempotent = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+
+/**
+ * One request on its way to a service: at one instance, and once more where that cannot have two effects.
+ *
+ * It is itself the wait for the whole exchange. An object with methods, not closures: there is one for every request.
+ */
+export class Delivery extends Deadline implements AttemptOwner {
+  readonly #engine: Engine;
+  readonly #call: Call;
+  readonly #service: string;
+  readonly #timeouts: UpstreamTimeouts;
+  readonly #headers: string[];
+  readonly #resolve: (answer: Answer) => void;
+  readonly #reject: (error: Error) => void;
+  #instance: UpstreamInstance | undefined = undefined;
+  #current: Attempt | undefined = undefined;
+  #mayRepeat = true;
+
+  constructor(
+    engine: Engine,
+    call: Call,
+    service: string,
+    timeouts: UpstreamTimeouts,
+    headers: string[],
+    resolve: (answer: Answer) => void,
+    reject: (error: Error) => void,
+  ) {
+    super();
+    this.#engine = engine;
+    this.#call = call;
+    this.#service = service;
+    this.#timeouts = timeouts;
+    this.#headers = headers;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    call.delivery = this;
+    if (timeouts.total !== undefined) engine.deadlines.start(this, timeouts.total);
+  }
+
+  attempt(instance: UpstreamInstance): void {
+    const { deadlines, pools } = this.#engine;
+    const { method, target, body } = this.#call;
+    const timeouts = this.#timeouts;
+    this.#call.instance = instance.instance;
+    this.#instance = instance;
+    const attempt = new Attempt(deadlines, timeouts, method, body, this);
+    this.#current = attempt;
+    pools
+      .of(instance, timeouts.connect)
+      .dispatch({ path: target, method, headers: this.#headers, body: body ?? null }, attempt);
+  }
+
+  /** Ends it from outside: nobody wants the answer any more. */
+  abort(reason: Error): void {
+    this.#mayRepeat = false;
+    this.#current?.abort(reason);
+  }
+
+  /** The time for the whole exchange is up. */
+  expire(): void {
+    this.#mayRepeat = false;
+    this.#current?.break(new UpstreamTimeout("total"));
+  }
+
+  answered(answer: Answer): void {
+    this.#call.answeredAt = this.#engine.clock.monotonic();
+    this.#resolve(answer);
+  }
+
+  failed(attempt: Attempt, error: Error): void {
+    const next = this.#mayRepeat ? this.#another(attempt, error) : undefined;
+    if (next === undefined) {
+      this.#engine.deadlines.stop(this);
+      this.#call.answeredAt = this.#engine.clock.monotonic();
+      this.#reject(refusalOf(error, this.#service));
+      return;
+    }
+    this.#mayRepeat = false;
+    const { service, instance } = this.#instance!;
+    this.#engine.log.debug(
+      { service, instance, cause: messageOf(error) },
+      "request is tried once more",
+    );
+    this.attempt(next);
+  }
+
+  over(): void {
+    if (this.#timeouts.total !== undefined) this.#engine.deadlines.stop(this);
+  }
+
+  /** Where the request may go once more without any risk of having two effects. */
+  #another(tried: Attempt, error: Error): UpstreamInstance | undefined {
+    const { method, body } = this.#call;
+    if (body?.destroyed || body?.readableDidRead) return undefined;
+    // Nothing was sent.
+    if (!tried.sent && (error instanceof ConnectFailure || isConnectTimeout(error)))
+      return this.#engine.pick(this.#service, this.#instance!.key);
+    // The instance closed the idle connection while the request was on its way (RFC 9112 §9.3.1).
+    const repeatable = body === undefined && idempotent.has(method) && !tried.answered;
+    return repeatable && isStaleConnection(error) ? this.#engine.pick(this.#service) : undefined;
+  }
+}
+
+function isConnectTimeout(error: Error): boolean {
+  return error instanceof UpstreamTimeout && error.phase === "connect";
+}
+
+/** What the client is told about the failure of an upstream; the cause stays in the log. */
+function refusalOf(error: Error, service: string): Error {
+  if (error instanceof Refusal || error.name === "Aborted") return error;
+  if (error instanceof UploadStalled) return new Refusal("request-timeout", { cause: error });
+  const timeout =
+    error instanceof UpstreamTimeout ||
+    (error instanceof ConnectFailure && hasCode(error.cause, "UND_ERR_CONNECT_TIMEOUT"));
+  const cause = new Error(`service ${service}: ${messageOf(error)}`, { cause: error });
+  return new Refusal(timeout ? "upstream-timeout" : "upstream-failed", { cause });
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return typeof error === "object" && error !== null && (error as { code?: unknown }).code === code;
+}

@@ -1,0 +1,76 @@
+import { once, Refusal } from "@tocsin/shared";
+import type { Clock, Log, Random } from "@tocsin/shared";
+import type { Answer, UpstreamTimeouts } from "./attempt.ts";
+import { Balance } from "./balance.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Delivery } from "./delivery.ts";
+import type { Call, Engine } from "./delivery.ts";
+import type { Instances, UpstreamInstance } from "./instances.ts";
+import { Pools } from "./pools.ts";
+
+export interface Upstreams extends AsyncDisposable {
+  /**
+   * Sends a request to an instance of a service.
+   *
+   * @param headers flat list of names and values, hop-by-hop fields left out
+   * @returns the answer when its headers are there; the body follows
+   * @throws Refusal service-unavailable, upstream-failed, upstream-timeout, request-timeout; what `call.delivery.abort` was given
+   */
+  send(call: Call, service: string, timeouts: UpstreamTimeouts, headers: string[]): Promise<Answer>;
+  /** Looks at the instances again: pools of those that are gone are closed. Also done when a request notices. */
+  refresh(): void;
+}
+
+export interface UpstreamsOptions {
+  /** The instances now. A new value at each change. */
+  readonly instances: () => Instances;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export function createUpstreams(options: UpstreamsOptions): Upstreams {
+  const { clock, random, log } = options;
+  const pools = new Pools();
+  const deadlines = new Deadlines(clock);
+  const balances = new Map<string, Balance>();
+  let instances: Instances | undefined;
+
+  function refresh(): void {
+    const now = options.instances();
+    if (now === instances) return;
+    instances = now;
+    const services = new Set(now.services());
+    for (const service of balances.keys()) if (!services.has(service)) balances.delete(service);
+    const known = new Set<string>();
+    for (const service of services)
+      for (const instance of now.of(service) ?? []) known.add(instance.key);
+    pools.keep((key) => known.has(key));
+  }
+
+  function pick(service: string, except?: string): UpstreamInstance | undefined {
+    refresh();
+    const list = instances!.of(service);
+    if (list === undefined) return undefined;
+    let balance = balances.get(service);
+    if (balance === undefined) balances.set(service, (balance = new Balance(random)));
+    return balance.pick(list, except);
+  }
+
+  const engine: Engine = { clock, deadlines, pools, log, pick };
+
+  return {
+    refresh,
+    send(call, service, timeouts, headers) {
+      const instance = pick(service);
+      if (instance === undefined) return Promise.reject(new Refusal("service-unavailable"));
+      return new Promise((resolve, reject) => {
+        new Delivery(engine, call, service, timeouts, headers, resolve, reject).attempt(instance);
+      });
+    },
+    [Symbol.asyncDispose]: once(async () => {
+      deadlines.close();
+      await pools[Symbol.asyncDispose]();
+    }),
+  };
+}
