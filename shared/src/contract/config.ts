@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { Name } from "../names.ts";
+import { inconsistencies } from "./references.ts";
 import { AddressBlock, Duration, Size } from "./units.ts";
 
 const Path = z.string().regex(/^\/[^?#\s\\]*$/, {
@@ -373,60 +374,8 @@ export const Config = z
     routes: z.array(Route).default([]),
   })
   .superRefine((config, context) => {
-    unique(
-      config.routes.map((route) => route.id),
-      (index, first) =>
-        context.addIssue({
-          code: "custom",
-          path: ["routes", index, "id"],
-          message: `the route id ${config.routes[index]!.id} is taken by routes[${first}]`,
-        }),
-    );
-    unique(
-      config.identity.issuers.map((issuer) => issuer.issuer),
-      (index, first) =>
-        context.addIssue({
-          code: "custom",
-          path: ["identity", "issuers", index, "issuer"],
-          message: `the issuer stands twice: issuers[${first}] has it too`,
-        }),
-    );
-    for (const [index, route] of config.routes.entries()) {
-      if (!Object.hasOwn(config.services, route.service)) {
-        context.addIssue({
-          code: "custom",
-          path: ["routes", index, "service"],
-          message: `unknown service ${route.service}`,
-          params: { found: route.service, allowed: Object.keys(config.services) },
-        });
-      }
-    }
-    // Two routes that match the same requests: which one wins would be an accident.
-    const claims = new Map<string, number>();
-    for (const [index, route] of config.routes.entries()) {
-      const shape = route.match.path.replace(/\{[^}]*\}/g, "{}").replace(/(?<=.)\/$/, "");
-      for (const method of route.match.methods ?? methods) {
-        const claim = `${method} ${shape}`;
-        const first = claims.get(claim);
-        if (first === undefined) claims.set(claim, index);
-        else {
-          context.addIssue({
-            code: "custom",
-            path: ["routes", index, "match"],
-            message: `${method} ${route.match.path} is already matched by the route ${config.routes[first]!.id}`,
-          });
-          break;
-        }
-      }
+    for (const { path, message, params } of inconsistencies(config, methods)) {
+      context.addIssue({ code: "custom", path: [...path], message, params });
     }
   });
 export type Config = z.infer<typeof Config>;
-
-function unique(texts: readonly string[], onRepeat: (index: number, first: number) => void): void {
-  const seen = new Map<string, number>();
-  for (const [index, text] of texts.entries()) {
-    const first = seen.get(text);
-    if (first === undefined) seen.set(text, index);
-    else onRepeat(index, first);
-  }
-}

@@ -52,3 +52,4 @@ export {
   SyncRequest,
 } from "./messages.ts";
 export { addressSet, Duration, isAddressBlock, parseSize, Size, unmapped } from "./units.ts";
+export { inconsistencies } from "./references.ts";

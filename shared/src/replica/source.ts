@@ -1,4 +1,4 @@
-import type { Entry, Epoch, Head, OperationId, Recorded, Sequence } from "../journal/journal.ts";
+import type { Epoch, Head, OperationId, Recorded, Sequence } from "../journal/journal.ts";
 import type { Milliseconds } from "../time.ts";
 
 export interface SyncQuestion {
@@ -38,7 +38,7 @@ export interface ReplicaSource {
  */
 export interface ReplicaTable<Change> {
   /** Reads an entry's body. @throws anything when the entry cannot be understood: it is refused, the state stays. */
-  decode(entry: Entry): Change;
+  decode(entry: Recorded): Change;
   apply(change: Change, sequence: Sequence): void;
   /**
    * Takes a snapshot, by the merge rule of the journal: `replace` builds aside and swaps at once, `union` adds.

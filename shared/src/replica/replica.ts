@@ -1,0 +1,482 @@
+/**
+ * What turns a journal into a table that can be trusted (docs/design/propagation.md).
+ *
+ * The feed may lose, repeat and reorder; the beacon says where the journal stands; a question brings what is missing. Everything
+ * here is callbacks on one thread, so each of them leaves the replica in a state that the next one can rely on.
+ */
+import { BusUnavailable } from "../bus/bus.ts";
+import type { Epoch, Head, JournalName, Recorded, Sequence } from "../journal/journal.ts";
+import { messageOf, once } from "../lifetime.ts";
+import type { Log } from "../log.ts";
+import { sleep, type Cancel, type Clock, type Milliseconds, type Random } from "../time.ts";
+import { Backlog } from "./backlog.ts";
+import { Digests } from "./digests.ts";
+import type {
+  AppliedOrder,
+  ReplicaSource,
+  ReplicaState,
+  ReplicaStatus,
+  ReplicaTable,
+  ResyncReason,
+  SyncAnswer,
+} from "./source.ts";
+import { defaultTimings, type ReplicaTimings } from "./timings.ts";
+
+export interface ReplicaOptions<Change> {
+  readonly journal: JournalName;
+  readonly source: ReplicaSource;
+  readonly table: ReplicaTable<Change>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** An order was applied, or refused: to be acknowledged. Not called for what a snapshot brings: heartbeats tell of that. */
+  readonly onApplied?: (order: AppliedOrder) => void;
+  /** The table, or where it stands, has changed. */
+  readonly onChange?: () => void;
+  /** Where a table that came from disk stands. */
+  readonly restored?: { readonly epoch: Epoch; readonly applied: Sequence };
+  readonly timings?: Partial<ReplicaTimings>;
+}
+
+export interface Replica extends AsyncDisposable {
+  status(): ReplicaStatus;
+  /** Resolves when the table was complete for the first time. Never rejects. */
+  readonly synced: Promise<void>;
+}
+
+/** Starts a replica. It subscribes and asks in the background, for as long as it takes. */
+export function startReplica<Change>(options: ReplicaOptions<Change>): Replica {
+  const replica = new RunningReplica(options);
+  replica.start();
+  return replica;
+}
+
+/**
+ * `full`: what is held cannot be built upon, everything is asked for and what the feed brings waits.
+ * `delta`: what comes after `applied` is asked for; the feed goes on meanwhile.
+ */
+type SyncKind = "full" | "delta";
+
+class RunningReplica<Change> implements Replica {
+  readonly synced: Promise<void>;
+  readonly #resolveSynced: () => void;
+  readonly #options: ReplicaOptions<Change>;
+  readonly #timings: ReplicaTimings;
+  readonly #clock: Clock;
+  readonly #closed = new AbortController();
+  readonly #subscriptions = new AsyncDisposableStack();
+  readonly #backlog: Backlog;
+  readonly #digests = new Digests();
+
+  #epoch: Epoch | undefined;
+  #applied: Sequence = 0;
+  /** The highest head heard of in the present epoch, from a beacon or an answer. */
+  #head: Sequence = 0;
+  #beacon: (Head & { readonly at: Milliseconds }) | undefined;
+  #startedAt: Milliseconds;
+  /** When it last knew that it was current. */
+  #currentAt: Milliseconds | undefined;
+  /** A beacon that said the journal went back; the next one confirms or clears it. */
+  #rewound: { readonly applied: Sequence; readonly at: Milliseconds } | undefined;
+
+  #sync: { readonly kind: SyncKind; readonly stop: AbortController } | undefined;
+  #started = false;
+  /** Questions in a row that nobody answered. */
+  #unanswered = 0;
+  #mute = false;
+  #suspectedAt: Milliseconds | undefined;
+  #gapTimer: Cancel | undefined;
+  #watch: Cancel | undefined;
+
+  #poisoned: ReplicaStatus["poisoned"];
+  #gaps = 0;
+  readonly #resyncs: Record<ResyncReason, number> = {
+    start: 0,
+    reconnect: 0,
+    epoch: 0,
+    rewind: 0,
+    backlog: 0,
+    suspect: 0,
+    repair: 0,
+  };
+
+  constructor(options: ReplicaOptions<Change>) {
+    this.#options = options;
+    this.#timings = { ...defaultTimings, ...options.timings };
+    this.#clock = options.clock;
+    this.#startedAt = options.clock.monotonic();
+    this.#backlog = new Backlog(this.#timings.backlog);
+    this.#epoch = options.restored?.epoch;
+    this.#applied = options.restored?.applied ?? 0;
+    this.#head = this.#applied;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.synced = promise;
+    this.#resolveSynced = resolve;
+  }
+
+  start(): void {
+    const { source } = this.#options;
+    this.#subscriptions.defer(
+      source.onReconnected(() => this.#resync("delta", "reconnect", this.#timings.jitterMs)),
+    );
+    this.#watch = this.#clock.every(Math.max(1, this.#timings.beaconTimeoutMs / 6), () =>
+      this.#watchBeacon(),
+    );
+    void this.#subscribe();
+  }
+
+  status(): ReplicaStatus {
+    return {
+      state: this.#state(),
+      epoch: this.#epoch,
+      applied: this.#applied,
+      head: this.#head,
+      stalenessMs:
+        this.#currentAt === undefined ? undefined : this.#clock.monotonic() - this.#currentAt,
+      poisoned: this.#poisoned,
+      gaps: this.#gaps,
+      resyncs: { ...this.#resyncs },
+    };
+  }
+
+  [Symbol.asyncDispose] = once(async () => {
+    this.#closed.abort(new Error("the replica was closed"));
+    this.#sync?.stop.abort(this.#closed.signal.reason);
+    this.#gapTimer?.();
+    this.#watch?.();
+    await this.#subscriptions.disposeAsync();
+  });
+
+  #state(): ReplicaState {
+    if (!this.#started) return "cold";
+    if (this.#mute) return "stale";
+    if (this.#silent()) return "suspect";
+    if (this.#currentAt === undefined || this.#sync !== undefined || this.#applied < this.#head)
+      return "syncing";
+    return "live";
+  }
+
+  /** Subscribes before asking: what is recorded in between is heard, or shows as a hole. */
+  async #subscribe(): Promise<void> {
+    const { source, clock, log, journal } = this.#options;
+    const { signal } = this.#closed;
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        await using attempt = new AsyncDisposableStack();
+        attempt.use(await source.follow((entry) => this.#hear(entry)));
+        attempt.use(await source.beacons((head) => this.#heed(head)));
+        if (signal.aborted) return;
+        this.#subscriptions.use(attempt.move());
+        this.#started = true;
+        this.#startedAt = clock.monotonic();
+        this.#resync(this.#epoch === undefined ? "full" : "delta", "start");
+        return;
+      } catch (error) {
+        log.warn({ journal, cause: messageOf(error) }, "replica cannot subscribe yet");
+        await sleep(clock, this.#retryDelay(failures), signal).catch(() => {});
+      }
+    }
+  }
+
+  // ---- the feed
+
+  #hear(entry: Recorded): void {
+    if (this.#closed.signal.aborted) return;
+    if (this.#epoch === undefined || this.#sync?.kind === "full") return this.#keep(entry);
+    if (entry.epoch !== this.#epoch) {
+      this.#resync("full", "epoch", this.#timings.jitterMs);
+      return this.#keep(entry);
+    }
+    if (entry.sequence <= this.#applied) {
+      if (this.#digests.differs(entry.sequence, entry)) {
+        this.#resync("full", "rewind", this.#timings.jitterMs);
+        this.#keep(entry);
+      }
+      return;
+    }
+    if (entry.sequence === this.#applied + 1) {
+      this.#apply(entry);
+      this.#drain();
+      this.#options.onChange?.();
+      return;
+    }
+    this.#keep(entry);
+    this.#awaitGap();
+  }
+
+  #keep(entry: Recorded): void {
+    if (this.#backlog.add(entry)) return;
+    if (this.#sync === undefined) this.#resync("delta", "backlog");
+    else this.#resyncs.backlog++;
+  }
+
+  /** Applies what was waiting and has its turn now. */
+  #drain(): void {
+    for (;;) {
+      const entry = this.#backlog.next(this.#epoch!, this.#applied);
+      if (entry === undefined) break;
+      this.#apply(entry);
+    }
+    this.#noteCurrent();
+  }
+
+  #apply(entry: Recorded): void {
+    const { table } = this.#options;
+    let error: string | undefined;
+    try {
+      table.apply(table.decode(entry), entry.sequence);
+    } catch (thrown) {
+      error = this.#refuse(entry, thrown);
+    }
+    this.#applied = entry.sequence;
+    if (this.#head < entry.sequence) this.#head = entry.sequence;
+    this.#digests.add(entry.sequence, entry);
+    this.#acknowledge(entry, error);
+  }
+
+  /** An entry that cannot be understood is counted and passed over: the last good state stays. */
+  #refuse(entry: Recorded, thrown: unknown): string {
+    const error = messageOf(thrown).slice(0, 500);
+    this.#poisoned = { count: (this.#poisoned?.count ?? 0) + 1, sequence: entry.sequence, error };
+    this.#options.log.error(
+      { journal: this.#options.journal, sequence: entry.sequence, key: entry.key, cause: error },
+      "entry refused",
+    );
+    return error;
+  }
+
+  #acknowledge(entry: Recorded, error: string | undefined): void {
+    if (entry.operation === undefined) return;
+    const { operation, sequence, epoch } = entry;
+    this.#options.onApplied?.({
+      operation,
+      sequence,
+      epoch,
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+
+  // ---- the beacon
+
+  #heed(head: Head): void {
+    if (this.#closed.signal.aborted) return;
+    const now = this.#clock.monotonic();
+    this.#beacon = { ...head, at: now };
+    this.#mute = false;
+    this.#unanswered = 0;
+    if (this.#epoch === undefined || this.#sync?.kind === "full") return;
+    if (head.epoch !== this.#epoch) return this.#resync("full", "epoch", this.#timings.jitterMs);
+    if (head.head < this.#applied) return this.#heedRewind(head.head, now);
+    this.#rewound = undefined;
+    if (head.head > this.#head) this.#head = head.head;
+    if (this.#applied < this.#head) this.#awaitGap();
+    this.#noteCurrent();
+  }
+
+  /**
+   * The journal seems to have gone back. A beacon may be overtaken by an entry that was recorded after it was written, so one is
+   * no proof: a later one that still has not reached what was applied then is.
+   */
+  #heedRewind(head: Sequence, now: Milliseconds): void {
+    if (this.#rewound === undefined || head >= this.#rewound.applied) {
+      this.#rewound = { applied: this.#applied, at: now };
+      return;
+    }
+    if (now - this.#rewound.at < this.#timings.rewindGraceMs) return;
+    this.#rewound = undefined;
+    this.#resync("full", "rewind", this.#timings.jitterMs);
+  }
+
+  #silent(): boolean {
+    const since = Math.max(this.#beacon?.at ?? this.#startedAt, this.#startedAt);
+    return this.#clock.monotonic() - since >= this.#timings.beaconTimeoutMs;
+  }
+
+  #watchBeacon(): void {
+    if (!this.#started || this.#sync !== undefined || !this.#silent()) return;
+    const now = this.#clock.monotonic();
+    if (this.#suspectedAt !== undefined && now - this.#suspectedAt < this.#timings.retryMaxMs)
+      return;
+    this.#suspectedAt = now;
+    this.#resync(this.#epoch === undefined ? "full" : "delta", "suspect");
+  }
+
+  // ---- holes
+
+  /** Gives a hole, or a head that is ahead, its grace; what is still missing then is asked for. */
+  #awaitGap(): void {
+    if (this.#gapTimer !== undefined) return;
+    const applied = this.#applied;
+    this.#gapTimer = this.#clock.after(this.#timings.gapGraceMs, () => {
+      this.#gapTimer = undefined;
+      if (this.#sync !== undefined || (this.#backlog.size === 0 && this.#applied >= this.#head))
+        return;
+      // Something came meanwhile: the rest may be on its way too.
+      if (this.#applied > applied && this.#backlog.size === 0) return this.#awaitGap();
+      this.#gaps++;
+      this.#resync("delta", "repair");
+    });
+  }
+
+  /** Everything that is known to be recorded is applied: current, as of the beacon that says so. */
+  #noteCurrent(): void {
+    const beacon = this.#beacon;
+    if (
+      beacon === undefined ||
+      beacon.epoch !== this.#epoch ||
+      this.#applied < beacon.head ||
+      this.#rewound !== undefined
+    )
+      return;
+    this.#currentAt = Math.max(this.#currentAt ?? 0, beacon.at);
+  }
+
+  // ---- questions
+
+  /** Asks for what is missing. One question at a time; a full one takes the place of a delta. */
+  #resync(kind: SyncKind, reason: ResyncReason, jitterMs: Milliseconds = 0): void {
+    if (this.#closed.signal.aborted || !this.#started) return;
+    if (this.#sync !== undefined) {
+      if (this.#sync.kind === "full" || kind === "delta") return;
+      this.#sync.stop.abort(new Error(`superseded: ${reason}`));
+    }
+    this.#resyncs[reason]++;
+    if (kind === "full") this.#backlog.clear();
+    const sync = { kind, stop: new AbortController() };
+    this.#sync = sync;
+    void this.#ask(sync, this.#options.random() * jitterMs);
+  }
+
+  async #ask(
+    sync: { readonly kind: SyncKind; readonly stop: AbortController },
+    firstDelayMs: Milliseconds,
+  ): Promise<void> {
+    const { source, clock, log, journal } = this.#options;
+    const { signal } = sync.stop;
+    let delayMs = firstDelayMs;
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        if (delayMs > 0) await sleep(clock, delayMs, signal);
+        const answer = await this.#answer(sync.kind, signal);
+        if (signal.aborted) return;
+        this.#unanswered = 0;
+        this.#mute = false;
+        if (this.#take(sync.kind, answer)) {
+          this.#sync = undefined;
+          this.#settle();
+          return;
+        }
+        delayMs =
+          answer.mode === "retry"
+            ? Math.min(Math.max(answer.afterMs, 1), this.#timings.retryMaxMs)
+            : this.#retryDelay(failures);
+      } catch (error) {
+        if (signal.aborted) return;
+        delayMs = this.#retryDelay(failures);
+        log.debug({ journal, cause: messageOf(error) }, "replica got no answer");
+        // Nobody listens is an answer of the bus; silence is not.
+        const heard = error instanceof BusUnavailable && error.kind === "no-responders";
+        if (!heard && ++this.#unanswered % 2 === 0 && this.#silent()) {
+          this.#mute = true;
+          await source
+            .reconnect()
+            .catch((reason: unknown) =>
+              log.warn({ journal, cause: messageOf(reason) }, "reconnect failed"),
+            );
+        }
+      }
+    }
+  }
+
+  /** One question, with a deadline: the source bounds the silence, this bounds a source that does not. */
+  async #answer(kind: SyncKind, signal: AbortSignal): Promise<SyncAnswer> {
+    const deadline = new AbortController();
+    const cancel = this.#clock.after(this.#timings.answerTimeoutMs * 15, () =>
+      deadline.abort(new Error("no whole answer in time")),
+    );
+    const beacon = this.#beacon;
+    try {
+      const either = AbortSignal.any([signal, deadline.signal]);
+      const question =
+        kind === "full"
+          ? { epoch: undefined, applied: 0, atLeast: beacon?.head ?? 0 }
+          : { epoch: this.#epoch, applied: this.#applied, atLeast: this.#head };
+      return await Promise.race([this.#options.source.sync(question, either), rejected(either)]);
+    } finally {
+      cancel();
+    }
+  }
+
+  /** @returns false when the answer is of no use and another question is due */
+  #take(kind: SyncKind, answer: SyncAnswer): boolean {
+    if (answer.mode === "retry") return false;
+    const beacon = this.#beacon;
+    // Who answers may live in the past: a fresh beacon knows better which epoch it is, and how far.
+    if (beacon !== undefined && !this.#silent()) {
+      if (answer.epoch !== beacon.epoch) return false;
+      if (kind === "full" && answer.to < beacon.head) return false;
+    }
+    // Less than what is held: who answers lags, or the journal went back, and then a beacon says so.
+    if (kind === "delta" && answer.epoch === this.#epoch && answer.to < this.#applied) return false;
+    if (answer.mode === "delta") {
+      if (answer.epoch !== this.#epoch) return false;
+      for (const entry of answer.entries) if (entry.sequence > this.#applied) this.#apply(entry);
+      if (answer.to > this.#applied) this.#applied = answer.to;
+    } else this.#load(answer);
+    this.#head = Math.max(this.#head, answer.to);
+    return true;
+  }
+
+  #load(answer: SyncAnswer & { mode: "snapshot" | "delta" }): void {
+    const { table, log, journal } = this.#options;
+    const changes: { change: Change; key: string; sequence: Sequence }[] = [];
+    for (const entry of answer.entries) {
+      try {
+        changes.push({ change: table.decode(entry), key: entry.key, sequence: entry.sequence });
+      } catch (thrown) {
+        this.#refuse(entry, thrown);
+      }
+    }
+    try {
+      table.load(changes);
+    } catch (thrown) {
+      log.error({ journal, cause: messageOf(thrown) }, "snapshot could not be loaded");
+    }
+    this.#epoch = answer.epoch;
+    this.#applied = answer.to;
+    this.#head = answer.to;
+    this.#rewound = undefined;
+    this.#digests.clear();
+    for (const entry of answer.entries.slice(-1_024)) this.#digests.add(entry.sequence, entry);
+  }
+
+  /** After an answer: what waited has its turn, and what is still missing is asked for. */
+  #settle(): void {
+    const now = this.#clock.monotonic();
+    this.#backlog.prune(this.#epoch!, this.#applied);
+    this.#drain();
+    const beacon = this.#beacon;
+    if (beacon !== undefined && beacon.epoch === this.#epoch && beacon.head > this.#head)
+      this.#head = beacon.head;
+    // An answer that is at least as new as every head heard of is as good as a beacon.
+    if (this.#applied >= this.#head && this.#rewound === undefined) this.#currentAt = now;
+    if (this.#applied < this.#head || this.#backlog.size > 0) this.#awaitGap();
+    this.#options.onChange?.();
+    this.#resolveSynced();
+  }
+
+  #retryDelay(failures: number): Milliseconds {
+    const { retryMs, retryMaxMs } = this.#timings;
+    return (
+      Math.min(retryMaxMs, retryMs * 2 ** Math.min(failures, 10)) *
+      (0.5 + this.#options.random() / 2)
+    );
+  }
+}
+
+function rejected(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}
