@@ -1,0 +1,128 @@
+import { readFileSync } from "node:fs";
+import { OrderAnswer, type RevocationOrder } from "@tocsin/shared/contract";
+import { adminClient } from "../admin-client.ts";
+import { understood } from "../answer.ts";
+import { durationOf } from "../duration.ts";
+import { reportOrder } from "../order-report.ts";
+import { withProgress } from "../progress.ts";
+import { CommandFailed, type ExitCode, type Invocation, type Terminal } from "../terminal.ts";
+
+/** What every order takes. */
+export interface OrderOptions {
+  readonly wait: string;
+  readonly reason?: string;
+  readonly operation?: string;
+}
+
+export interface RevokeTokenOptions extends OrderOptions {
+  readonly jti?: string;
+  readonly issuer?: string;
+  readonly expiresAt?: string;
+}
+
+export interface RevokeUserOptions extends OrderOptions {
+  readonly issuer?: string;
+  readonly issuedBefore?: string;
+}
+
+/** `tocsin revoke token [TOKEN]` */
+export async function revokeToken(
+  invocation: Invocation<RevokeTokenOptions>,
+  token: string | undefined,
+): Promise<ExitCode> {
+  const { terminal, options } = invocation;
+  const { jti, issuer, expiresAt } = options;
+  if (token !== undefined && jti !== undefined)
+    throw new CommandFailed("Give either a token or --jti, not both.");
+  if (jti !== undefined) {
+    if (issuer === undefined)
+      throw new CommandFailed("--jti needs --issuer: ids are unique for one issuer only.");
+    const until =
+      expiresAt === undefined ? {} : { expiresAt: secondsOf("--expires-at", expiresAt) };
+    return order(invocation, { kind: "token", issuer, jti, ...until });
+  }
+  if (issuer !== undefined || expiresAt !== undefined)
+    throw new CommandFailed("--issuer and --expires-at go with --jti; a token carries its own.");
+  if (token === undefined) {
+    throw new CommandFailed(
+      "Which token? Give it as an argument, as @FILE, as - for standard input, or by --jti and --issuer.",
+    );
+  }
+  return order(invocation, { token: await textOf(terminal, token) });
+}
+
+/** `tocsin revoke user SUBJECT` */
+export async function revokeUser(
+  invocation: Invocation<RevokeUserOptions>,
+  subject: string,
+): Promise<ExitCode> {
+  const { issuer, issuedBefore } = invocation.options;
+  return order(invocation, {
+    kind: "user",
+    subject,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(issuedBefore === undefined
+      ? {}
+      : { issuedBefore: secondsOf("--issued-before", issuedBefore) }),
+  });
+}
+
+async function order(
+  invocation: Invocation<OrderOptions>,
+  what: RevocationOrder,
+): Promise<ExitCode> {
+  const { terminal, options } = invocation;
+  const waitMs = durationOf("--wait", options.wait);
+  const body = {
+    ...what,
+    ...(options.reason === undefined ? {} : { reason: options.reason }),
+    ...(options.operation === undefined ? {} : { operation: options.operation }),
+  };
+  const client = adminClient(terminal);
+  const { document } = await withProgress(
+    terminal,
+    client.clock,
+    "waiting for every proxy to apply it",
+    client.callJson({
+      method: "POST",
+      path: `/v1/revocations?wait=${waitMs}ms`,
+      body: { type: "application/json", text: JSON.stringify(body) },
+      waitMs,
+    }),
+  );
+  const answer = understood(OrderAnswer, document);
+  return reportOrder(invocation, "revocations", answer, waitMs > 0);
+}
+
+/** A token as given: itself, `-` for standard input, `@file`. What a shell history or a process list shows is better not a token. */
+async function textOf(terminal: Terminal, token: string): Promise<string> {
+  const text =
+    token === "-"
+      ? await terminal.readInput()
+      : token.startsWith("@")
+        ? read(token.slice(1))
+        : token;
+  const trimmed = text.trim().replace(/^Bearer\s+/i, "");
+  if (trimmed === "") throw new CommandFailed("The token is empty.");
+  return trimmed;
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new CommandFailed(
+      `Cannot read the token from ${file}: ${(cause as NodeJS.ErrnoException).code ?? "failed"}`,
+      { cause },
+    );
+  }
+}
+
+/** Unix seconds out of seconds or an ISO date. */
+function secondsOf(option: string, text: string): number {
+  const seconds = /^\d{1,11}(\.\d+)?$/.test(text) ? Number(text) : Date.parse(text) / 1_000;
+  if (Number.isFinite(seconds) && seconds >= 0) return seconds;
+  throw new CommandFailed(
+    `${option}: ${JSON.stringify(text)} is neither Unix seconds (1732300000) nor a date (2026-11-23T09:00:00Z)`,
+  );
+}

@@ -1,0 +1,31 @@
+import type { ExitCode, Invocation } from "../terminal.ts";
+
+export interface ServeOptions {
+  readonly config?: string;
+}
+
+type Role = "standalone" | "demo" | "control-plane" | "proxy";
+
+/** `tocsin standalone`, `demo`, `control-plane`, `proxy`: run until told to stop. */
+export async function serve(role: Role, invocation: Invocation<ServeOptions>): Promise<ExitCode> {
+  const { terminal, json, options } = invocation;
+  // First of all: a signal that comes while everything is still being loaded is a wish to stop, too.
+  const stop = terminal.untilStopped();
+  const { runControlPlane, runDemo, runProxy, runStandalone } = await import("@tocsin/standalone");
+  const run = {
+    standalone: runStandalone,
+    demo: runDemo,
+    "control-plane": runControlPlane,
+    proxy: runProxy,
+  }[role];
+  const { environment, stdout, stderr } = terminal;
+  const { config } = options;
+  return run({
+    environment,
+    stdout,
+    stderr,
+    json,
+    stop,
+    ...(config === undefined ? {} : { config }),
+  });
+}

@@ -1,0 +1,73 @@
+import { ServiceView } from "@tocsin/shared/contract";
+import { adminClient } from "../admin-client.ts";
+import { understood } from "../answer.ts";
+import { painter, type Colour } from "../paint.ts";
+import { span, table } from "../table.ts";
+import { printJson, type ExitCode, type Invocation } from "../terminal.ts";
+
+type InstanceView = ServiceView["instances"][number];
+
+const heading = ["SERVICE", "INSTANCE", "VERDICT", "STATE", "URL", "WEIGHT", "LEASE", "WHY"];
+
+/** `tocsin services list` */
+export async function listServices(invocation: Invocation): Promise<ExitCode> {
+  const { document } = await adminClient(invocation.terminal).callJson({ path: "/v1/services" });
+  const services = understood(ServiceView.array(), document);
+  show(invocation, services, document, "No service has registered yet, and the config names none.");
+  return 0;
+}
+
+/** `tocsin services show SERVICE` */
+export async function showService(invocation: Invocation, service: string): Promise<ExitCode> {
+  const path = `/v1/services/${encodeURIComponent(service)}`;
+  const { document } = await adminClient(invocation.terminal).callJson({ path });
+  show(invocation, [understood(ServiceView, document)], document, `${service} has no instance.`);
+  return 0;
+}
+
+function show(
+  { terminal, json }: Invocation,
+  services: readonly ServiceView[],
+  document: unknown,
+  whenEmpty: string,
+): void {
+  if (json) return printJson(terminal, document);
+  const instances = services.flatMap(({ service, instances }) =>
+    instances.map((instance) => ({ service, ...instance })),
+  );
+  if (instances.length === 0) {
+    terminal.stderr.write(`${whenEmpty}\n`);
+    return;
+  }
+  const paint = painter(terminal, terminal.stdout);
+  const rows = instances.map((instance) => [
+    instance.service,
+    instance.instance,
+    instance.verdict,
+    instance.state,
+    instance.url,
+    String(instance.weight),
+    instance.lease === undefined ? instance.source : `${span(instance.lease.remainingMs)} left`,
+    whyOf(instance),
+  ]);
+  terminal.stdout.write(
+    table([heading, ...rows], {
+      paint: (cell, row, column) =>
+        row === 0
+          ? paint("grey", cell)
+          : column === 2
+            ? paint(colours[cell] ?? "grey", cell)
+            : cell,
+    }),
+  );
+}
+
+const colours: Readonly<Record<string, Colour>> = {
+  healthy: "green",
+  unhealthy: "red",
+  unknown: "yellow",
+};
+
+function whyOf({ reason, by }: InstanceView): string {
+  return [reason, by === undefined ? undefined : `says ${by}`].filter(Boolean).join(", ");
+}

@@ -1,0 +1,56 @@
+/**
+ * The process: the one place that reads arguments and environment, and hears signals.
+ */
+import { run } from "./run.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** A wrapper passes on what the terminal has sent to everybody already: signals closer than this, in milliseconds, are one. */
+const echoMs = 100;
+/** What a command that served leaves behind may keep the process for this long after its end, in milliseconds. */
+const graceMs = 500;
+
+let served = false;
+
+function untilStopped(): AbortSignal {
+  served = true;
+  const stop = new AbortController();
+  let begunAt: bigint | undefined;
+  for (const [signal, number] of [
+    ["SIGINT", 2],
+    ["SIGTERM", 15],
+  ] as const) {
+    process.on(signal, () => {
+      const now = process.hrtime.bigint();
+      if (begunAt === undefined) {
+        begunAt = now;
+        stop.abort(new Error(signal));
+      } else if (now - begunAt > BigInt(echoMs) * 1_000_000n) process.exit(128 + number);
+    });
+  }
+  return stop.signal;
+}
+
+async function readInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+const terminal: Terminal = {
+  environment: process.env,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  readInput,
+  untilStopped,
+};
+
+// A reader that has seen enough (`tocsin services list | head -1`) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === "EPIPE" ? 0 : 1),
+);
+
+process.exitCode = await run(process.argv.slice(2), terminal);
+if (served) {
+  const { systemClock } = await import("@tocsin/shared");
+  systemClock.after(graceMs, () => process.exit());
+}

@@ -1,0 +1,216 @@
+/**
+ * The words of the command line. What a command does is loaded when it is run: help and typing errors are answered at once.
+ */
+import { readFileSync } from "node:fs";
+import { Command, Option } from "commander";
+import type { RevokeTokenOptions, RevokeUserOptions } from "./commands/revoke.ts";
+import type { HealthcheckOptions } from "./commands/healthcheck.ts";
+import type { ApplyOptions } from "./commands/config.ts";
+import { addLaterCommands, notYet } from "./later.ts";
+import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
+
+export interface Program {
+  readonly command: Command;
+  /** What the command that was run has to say to the shell. */
+  readonly exitCode: () => ExitCode;
+}
+
+export function createProgram(terminal: Terminal): Program {
+  let exitCode: ExitCode = 0;
+  const program = new Command("tocsin")
+    .description("An API gateway whose whole fleet hears at once.")
+    .version(version(), "-V, --version", "print the version")
+    .option("--json", "print data as JSON, one document a line")
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => void terminal.stdout.write(text),
+      writeErr: (text) => void terminal.stderr.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .exitOverride()
+    .addHelpText("after", examples);
+
+  /** Runs what a command does, with what every command is given. */
+  const running: Running =
+    (run) =>
+    async (...given) => {
+      const command = given.pop() as Command;
+      const options = given.pop();
+      const json = command.optsWithGlobals()["json"] === true;
+      // Commander knows no types: what it hands over is what the command declares.
+      exitCode = await run({ terminal, json, options } as never, ...(given as never));
+    };
+
+  const group = (name: string, description: string) => {
+    const made = program.command(name).description(description);
+    addLaterCommands(made, name);
+    return made;
+  };
+
+  addServing(program, running);
+  addConfig(group("config", "the declarative config: validate, apply, show"), running);
+  addLooking(group, running);
+  addRevoking(group, running);
+  program
+    .command("healthcheck")
+    .description("ask a probe whether all is well; for container health checks")
+    .option("--url <url>", "probe to ask (default: /readyz on TOCSIN_PROBE_LISTEN)")
+    .option("--timeout <duration>", "how long to wait for the answer", "3s")
+    .action(
+      running<HealthcheckOptions, []>(async (invocation) =>
+        (await import("./commands/healthcheck.ts")).healthcheck(invocation),
+      ),
+    );
+  addLaterCommands(program, "");
+  return { command: program, exitCode: () => exitCode };
+}
+
+/** An action for commander out of what a command does. `Given` are the arguments, as the command declares them. */
+type Action<Options, Given extends readonly unknown[]> = (
+  invocation: Invocation<Options>,
+  ...given: Given
+) => Promise<ExitCode>;
+type Running = <Options, Given extends readonly unknown[]>(
+  run: Action<Options, Given>,
+) => (...given: unknown[]) => Promise<void>;
+type Group = (name: string, description: string) => Command;
+
+function addServing(program: Command, running: Running): void {
+  const roles = [
+    ["standalone", "control plane and one proxy in one process; needs nothing else"],
+    ["demo", "standalone with demo services and a ready config"],
+    ["control-plane", "a control-plane node of a cluster (TOCSIN_NATS_URL)"],
+    ["proxy", "a proxy of a cluster (TOCSIN_NATS_URL)"],
+  ] as const;
+  for (const [role, description] of roles) {
+    const command = program.command(role).description(description);
+    if (role === "standalone" || role === "control-plane")
+      command.option("--config <file>", "config to apply at the start (default: TOCSIN_CONFIG)");
+    if (role === "proxy")
+      command.addOption(
+        new Option("--sidecar <name=url>", "a proxy beside one service").hideHelp(),
+      );
+    command.action(
+      running<{ config?: string; sidecar?: string }, []>(async (invocation) => {
+        if (invocation.options.sidecar !== undefined) throw notYet("tocsin proxy --sidecar");
+        return (await import("./commands/serve.ts")).serve(role, invocation);
+      }),
+    );
+  }
+}
+
+function addConfig(config: Command, running: Running): void {
+  config
+    .command("validate <file>")
+    .description("check a config file (- for standard input); needs no server")
+    .action(
+      running<object, [string]>(async (invocation, file) =>
+        (await import("./commands/config.ts")).validateConfig(invocation, file),
+      ),
+    );
+  config
+    .command("apply <file>")
+    .description("apply a config file (- for standard input) on every proxy, all of it or nothing")
+    .addOption(wait())
+    .option("--if-match <revision>", "only if this revision is the applied one")
+    .action(
+      running<ApplyOptions, [string]>(async (invocation, file) =>
+        (await import("./commands/config.ts")).applyConfig(invocation, file),
+      ),
+    );
+  config
+    .command("show")
+    .description("print the applied config as it was written")
+    .action(
+      running<object, []>(async (invocation) =>
+        (await import("./commands/config.ts")).showConfig(invocation),
+      ),
+    );
+}
+
+function addLooking(group: Group, running: Running): void {
+  const services = group("services", "services and their instances");
+  services
+    .command("list")
+    .description("every instance, with its health and lease")
+    .action(
+      running<object, []>(async (invocation) =>
+        (await import("./commands/services.ts")).listServices(invocation),
+      ),
+    );
+  services
+    .command("show <service>")
+    .description("the instances of one service")
+    .action(
+      running<object, [string]>(async (invocation, service) =>
+        (await import("./commands/services.ts")).showService(invocation, service),
+      ),
+    );
+  group("proxies", "the fleet")
+    .command("list")
+    .description("every live proxy, and how much of each journal it has applied")
+    .action(
+      running<object, []>(async (invocation) =>
+        (await import("./commands/proxies.ts")).listProxies(invocation),
+      ),
+    );
+}
+
+function addRevoking(group: Group, running: Running): void {
+  const revoke = group("revoke", "tokens and users; waits until every proxy has applied it");
+  revoke
+    .command("token [token]")
+    .description("one token: itself, @FILE, - for standard input, or --jti with --issuer")
+    .option("--jti <id>", "the token's id, where the token itself is not at hand")
+    .option("--issuer <issuer>", "the issuer of that id")
+    .option("--expires-at <when>", "when it expires anyway: Unix seconds or an ISO date")
+    .option("--reason <text>", "why, for the list and the audit")
+    .option("--operation <id>", "repeating an order with the same id has one effect")
+    .addOption(wait())
+    .action(
+      running<RevokeTokenOptions, [string | undefined]>(async (invocation, token) =>
+        (await import("./commands/revoke.ts")).revokeToken(invocation, token),
+      ),
+    );
+  revoke
+    .command("user <subject>")
+    .description("every token of a user that was issued until now; later ones are let in")
+    .option("--issuer <issuer>", "only tokens of this issuer")
+    .option("--issued-before <when>", "until then instead of now: Unix seconds or an ISO date")
+    .option("--reason <text>", "why, for the list and the audit")
+    .option("--operation <id>", "repeating an order with the same id has one effect")
+    .addOption(wait())
+    .action(
+      running<RevokeUserOptions, [string]>(async (invocation, subject) =>
+        (await import("./commands/revoke.ts")).revokeUser(invocation, subject),
+      ),
+    );
+  group("revocations", "what is revoked")
+    .command("list")
+    .description("every revocation that is in force")
+    .action(
+      running<object, []>(async (invocation) =>
+        (await import("./commands/revocations.ts")).listRevocations(invocation),
+      ),
+    );
+}
+
+const wait = () =>
+  new Option("--wait <duration>", "how long to wait for every proxy; 0: not at all").default("2s");
+
+const examples = `
+Examples:
+  tocsin standalone --config tocsin.yaml
+  tocsin config apply tocsin.yaml
+  tocsin revoke user ada --reason "left the company"
+  tocsin revoke token @token.txt --wait 5s
+
+Exit codes: 0 ok, 1 error, 2 differences found, 3 not in force everywhere in time, 64 wrong settings.`;
+
+function version(): string {
+  const { version } = JSON.parse(
+    readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+  ) as { version: string };
+  return version;
+}
