@@ -45,7 +45,7 @@ export class LeaseKeeper {
    * @throws the signal's reason when it aborts first
    */
   async acquire(signal: AbortSignal): Promise<void> {
-    const { registry, registration, random, log } = this.#options;
+    const { registry, registration, random } = this.#options;
     for (let failures = 1; ; failures++) {
       signal.throwIfAborted();
       const attempt = registry.register(registration);
@@ -57,8 +57,6 @@ export class LeaseKeeper {
         if (signal.aborted)
           void attempt.then(() => registry.deregister(registration.boot)).catch(() => {});
         if (!(error instanceof RegistrationUnavailable)) throw error;
-        if (failures === 1)
-          log.warn({ reason: error.message }, "the gateway cannot be reached, trying again");
         this.#tell("unreachable", error);
         await this.#pause(backoff(failures, random), signal);
       }
@@ -174,10 +172,8 @@ export class LeaseKeeper {
     if (state === previous) return;
     this.#state = state;
     const { log, onState } = this.#options;
-    const fields = { state, ...(error === undefined ? {} : { reason: error.message }) };
-    if (state === "refused" || state === "superseded") log.error(fields, "registration changed");
-    else if (state === "unreachable") log.warn(fields, "registration changed");
-    else log.info(fields, "registration changed");
+    const { level, message } = lines[state];
+    log[level](error === undefined ? {} : { reason: error.message }, message);
     try {
       onState({ state, previous, ...(error === undefined ? {} : { error }) });
     } catch (thrown) {
@@ -185,6 +181,18 @@ export class LeaseKeeper {
     }
   }
 }
+
+const lines: Readonly<
+  Record<RegistrationState, { level: "info" | "warn" | "error"; message: string }>
+> = {
+  registering: { level: "info", message: "registering" },
+  registered: { level: "info", message: "registered with the gateway" },
+  unreachable: { level: "warn", message: "the control plane cannot be reached, trying again" },
+  refused: { level: "error", message: "the control plane refuses the registration" },
+  superseded: { level: "error", message: "another process has taken this instance's place" },
+  draining: { level: "info", message: "telling the gateway to send nothing new" },
+  deregistered: { level: "info", message: "out of the gateway" },
+};
 
 /** The promise's outcome, or the signal's reason if that comes first. The promise's own late rejection is nobody's business then. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
