@@ -1,5 +1,13 @@
 /** What is true of journals on SQLite beyond the contract: the file, the lock, the age, the end. */
-import { mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  mkdtemp,
+  open as openFile,
+  readdir,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -92,6 +100,18 @@ test("a damaged page is found when the file is opened", async () => {
   }
   const { size } = await stat(directory.file);
   await truncate(directory.file, size - 8_192);
+  await expect(open(directory.path)).rejects.toThrow(/is damaged or not a journal/);
+});
+
+test("a page that is overwritten is found when the file is opened, not in the middle of a resync", async () => {
+  await using directory = await temporary();
+  {
+    await using store = await open(directory.path);
+    for (let index = 0; index < 200; index++)
+      await store.journals.revocations.append({ key: "token", body: "x".repeat(500) });
+  }
+  await using file = await openFile(directory.file, "r+");
+  await file.write(Buffer.alloc(4_096, 0xa5), 0, 4_096, 12 * 4_096);
   await expect(open(directory.path)).rejects.toThrow(/is damaged or not a journal/);
 });
 

@@ -174,6 +174,34 @@ test("a wiped server is a new epoch, a killed one is not", async () => {
   });
 });
 
+test("a store that was wiped and filled again while we were away does not get our old epoch", async () => {
+  await using nats = await startNats();
+  await using bus = await connect(nats);
+  await using journal = await openNatsJournal(revocations, using(bus));
+  await journal.append({ key: "token", body: "1" });
+  await nats.restart({ wipe: true });
+  await using other = await connect(nats);
+  await using faster = await openNatsJournal(revocations, using(other));
+  for (let count = 0; count < 5; count++) await faster.append({ key: "token", body: "" });
+  const heard: Recorded[] = [];
+  await using _ = await faster.follow((entry) => heard.push(entry));
+  const appended = await journal.append({ key: "token", body: "2" });
+  expect(appended).toEqual({ sequence: 6, ...pickEpoch(await faster.head()), duplicate: false });
+  await eventually("the feed", () => heard.length === 1);
+  expect(heard[0]!.epoch).toBe(appended.epoch);
+});
+
+test("an entry that is forgotten while it is asked for does not keep a reader waiting", async () => {
+  await using nats = await startNats();
+  await using relay = await startRelay(nats.port);
+  await using bus = await connect(relay);
+  await using journal = await openNatsJournal({ ...revocations, maxAgeMs: 500 }, using(bus));
+  await journal.append({ key: "token", body: "1" });
+  // The consumer is made while the entry is there, the entry asked for when it is not.
+  relay.delay(300, "toServer");
+  expect(await bodies(journal.read(1, 10))).toEqual([]);
+});
+
 test("what was revoked cannot be purged or deleted, by whatever rights", async () => {
   await using nats = await startNats();
   await using bus = await connect(nats);
