@@ -36,6 +36,7 @@ export interface Bus extends AsyncDisposable {
    * published after that is heard. Callbacks are O(1) and do not throw.
    *
    * @param options.queue members of one queue group share the messages: each goes to one of them
+   * @throws BusUnavailable `refused` when we may not hear it, `disconnected` or `timeout` when the bus stays away for 5 s: ask again
    */
   subscribe(
     subject: string,
@@ -62,9 +63,12 @@ export interface Bus extends AsyncDisposable {
   ): Promise<void>;
   /** Called at each change of state. Returns how to stop it. `connected` again after `disconnected` means messages may have been missed. */
   onState(listener: (state: BusState) => void): () => void;
-  /** Drops the connection and makes a new one; for a connection that is open and mute. */
+  /**
+   * Drops the connection and makes a new one; for a connection that is open and mute. Resolves when the old one is left behind;
+   * `onState` tells when the new one is there.
+   */
   reconnect(): Promise<void>;
-  /** Resolves when all that was published has reached the server. */
+  /** Resolves when all that was published has reached the server. @throws BusUnavailable when it does not within 5 s */
   flush(): Promise<void>;
 }
 

@@ -4,6 +4,8 @@ import {
   type Authenticator,
   type NodeConnectionOptions,
 } from "@nats-io/transport-node";
+import type { Log } from "../log.ts";
+import type { Clock, Milliseconds } from "../time.ts";
 
 export type NatsRole = "proxy" | "control-plane" | "service" | "operator";
 
@@ -17,6 +19,18 @@ export interface NatsAddress {
   readonly role: NatsRole;
   /** Where answers arrive. Default: the role's own prefix, because who may hear `_INBOX.>` hears everybody's answers. */
   readonly inboxPrefix?: string;
+}
+
+export interface NatsOptions extends NatsAddress {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Gives up the first connection. */
+  readonly signal?: AbortSignal;
+  /**
+   * How long to wait for the first connection, in milliseconds; after that the bus is handed out in state `disconnected` and goes
+   * on trying. Default: as long as it takes.
+   */
+  readonly firstConnectTimeoutMs?: Milliseconds;
 }
 
 /** The prefixes that `nats.conf` grants. */

@@ -23,23 +23,12 @@ import {
   type RequestOptions,
 } from "./bus.ts";
 import { encode, NatsMessage } from "./nats-message.ts";
+import { leaving, within } from "./patience.ts";
 import { ask, refusal, type Pending } from "./nats-request.ts";
-import { connectionOptions, type NatsAddress } from "./nats-options.ts";
+import { connectionOptions, type NatsOptions } from "./nats-options.ts";
 
-export type { NatsAddress, NatsRole } from "./nats-options.ts";
+export type { NatsAddress, NatsOptions, NatsRole } from "./nats-options.ts";
 export type { NatsMessage } from "./nats-message.ts";
-
-export interface NatsOptions extends NatsAddress {
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Gives up the first connection. */
-  readonly signal?: AbortSignal;
-  /**
-   * How long to wait for the first connection, in milliseconds; after that the bus is handed out in state `disconnected` and goes
-   * on trying. Default: as long as it takes.
-   */
-  readonly firstConnectTimeoutMs?: Milliseconds;
-}
 
 /** A bus whose answers are {@link NatsMessage}s. */
 export interface NatsBus extends Bus {
@@ -189,43 +178,20 @@ class NatsConnectionBus implements NatsBus {
   }
 
   async flush(): Promise<void> {
-    const connection = this.#using();
-    const flushed = connection.flush().catch((cause: unknown) => {
-      throw new BusUnavailable("disconnected", "the connection ended before the flush", { cause });
-    });
-    const patience = new AbortController();
-    try {
-      await Promise.race([
-        flushed,
-        sleep(this.#clock, serverPatienceMs, patience.signal).then(() => {
-          throw new BusUnavailable("timeout", "the server does not answer a ping");
-        }),
-      ]);
-    } finally {
-      patience.abort();
-      flushed.catch(() => {});
-    }
+    const flushed = this.#using()
+      .flush()
+      .catch((cause: unknown) => {
+        throw new BusUnavailable("disconnected", "the connection ended before the flush", {
+          cause,
+        });
+      });
+    if (!(await within(this.#clock, serverPatienceMs, flushed)))
+      throw new BusUnavailable("timeout", "the server does not answer a ping");
   }
 
   /** Resolves when the bus is connected, or after a time. @throws the signal's reason */
-  async connected(withinMs?: Milliseconds, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      if (this.#state !== "disconnected") return resolve();
-      const cancel = withinMs === undefined ? () => {} : this.#clock.after(withinMs, () => done());
-      const stop = this.onState((state) => {
-        if (state !== "disconnected") done();
-      });
-      const abort = () => done(signal?.reason as Error);
-      signal?.addEventListener("abort", abort, { once: true });
-      const done = (error?: Error) => {
-        cancel();
-        stop();
-        signal?.removeEventListener("abort", abort);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-    });
+  connected(withinMs?: Milliseconds, signal?: AbortSignal): Promise<void> {
+    return leaving(this, "disconnected", this.#clock, withinMs, signal);
   }
 
   readonly [Symbol.asyncDispose] = once(async () => {
@@ -235,8 +201,14 @@ class NatsConnectionBus implements NatsBus {
     this.#become("closed");
     if (connection === undefined) return;
     // What was published goes out, what was received is handled; but a server that is mute does not keep us.
-    if (wasConnected) await this.#within(dropPatienceMs, connection.drain());
-    await this.#within(dropPatienceMs, connection.close());
+    const quietly = (work: Promise<void>) =>
+      within(
+        this.#clock,
+        dropPatienceMs,
+        work.catch(() => {}),
+      );
+    if (wasConnected) await quietly(connection.drain());
+    await quietly(connection.close());
     this.#listeners.clear();
   });
 
@@ -353,14 +325,5 @@ class NatsConnectionBus implements NatsBus {
         this.#log.error({ error: messageOf(thrown) }, "bus state listener threw");
       }
     }
-  }
-
-  async #within(limitMs: Milliseconds, work: Promise<void>): Promise<void> {
-    const patience = new AbortController();
-    await Promise.race([
-      work.catch(() => {}),
-      sleep(this.#clock, limitMs, patience.signal).catch(() => {}),
-    ]);
-    patience.abort();
   }
 }

@@ -1,4 +1,6 @@
 /** What is true of journals on NATS beyond the contract: servers that die, forget, are set up wrongly or keep their answer to themselves. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { eventually, startNats, startRelay, type NatsServer } from "@tocsin/test/harness";
 import { describe, expect, test } from "vitest";
 import { connectNats, type NatsBus } from "../bus/nats.ts";
@@ -304,6 +306,24 @@ test("a server without JetStream is named as that", async () => {
   await expect(openNatsJournal(catalogue, using(bus, { deadlineMs: 300 }))).rejects.toMatchObject({
     name: "JournalUnavailable",
     message: expect.stringContaining("JetStream does not answer. Is it enabled"),
+  });
+});
+
+test("an account without JetStream is named as that, at once", async () => {
+  await using directory = await startNats();
+  const config = join(directory.storeDirectory, "server.conf");
+  await writeFile(config, `jetstream {}, accounts { A { users: [{ user: u, password: p }] } }`);
+  await using nats = await startNats({ config });
+  await using bus = await connectNats({
+    servers: [nats.urlFor("u", "p")],
+    node: "cp-1",
+    role: "control-plane",
+    clock: systemClock,
+    log: silentLog,
+  });
+  await expect(openNatsJournal(catalogue, using(bus))).rejects.toMatchObject({
+    name: "JournalMisconfigured",
+    message: expect.stringContaining("JetStream is not enabled for this account"),
   });
 });
 

@@ -5,14 +5,13 @@ import { randomUUID } from "node:crypto";
 import { BusUnavailable } from "../bus/bus.ts";
 import type { NatsBus } from "../bus/nats.ts";
 import { assertOperation, subjects } from "../bus/subjects.ts";
-import { messageOf, once } from "../lifetime.ts";
+import { once } from "../lifetime.ts";
 import type { Log } from "../log.ts";
 import { sleep, systemRandom, type Clock, type Milliseconds, type Random } from "../time.ts";
 import { entryHeaders, recordedOf } from "./feed.ts";
-import { call, isJetStreamError, JetStreamError } from "./jetstream.ts";
+import { call, isJetStreamError } from "./jetstream.ts";
 import {
   JournalConflict,
-  JournalMisconfigured,
   journals,
   JournalUnavailable,
   type Appended,
@@ -27,6 +26,7 @@ import {
   type Recorded,
   type Sequence,
 } from "./journal.ts";
+import { inWords, mayPass } from "./nats-failures.ts";
 import { readStream } from "./nats-reader.ts";
 import { assertStream, epochOf, streamConfig, streamName, type StreamInfo } from "./nats-stream.ts";
 
@@ -122,10 +122,11 @@ class NatsJournal implements Journal {
   }
 
   async *read(from: Sequence, limit: number): AsyncGenerator<Recorded> {
+    const { name } = this.definition;
     try {
-      yield* readStream(this.#bus, this.definition.name, from, limit, () => this.#info());
+      yield* readStream(this.#bus, name, from, limit, () => this.#info());
     } catch (error) {
-      throw this.#unavailable("read", error);
+      throw inWords(name, "read", error);
     }
   }
 
@@ -143,12 +144,13 @@ class NatsJournal implements Journal {
     try {
       return await this.#info();
     } catch (error) {
-      if (!isJetStreamError(error, "streamNotFound")) throw this.#unavailable("head", error);
+      if (!isJetStreamError(error, "streamNotFound"))
+        throw inWords(this.definition.name, "head", error);
     }
     try {
       return await this.#ensure();
     } catch (error) {
-      throw this.#unavailable("head", error);
+      throw inWords(this.definition.name, "head", error);
     }
   }
 
@@ -289,51 +291,23 @@ class NatsJournal implements Journal {
         });
       } catch (error) {
         either.throwIfAborted();
-        if (!mayPass(error)) throw this.#unavailable(what, error);
+        if (!mayPass(error)) throw inWords(this.definition.name, what, error);
         failure = error;
       }
       // The stream may be gone: the first try after that creates it.
       if (failure instanceof BusUnavailable && failure.kind === "no-responders")
         this.#epoch = undefined;
       const pauseMs = Math.min(1_000, 25 * 2 ** tries) * (0.5 + random() / 2);
-      if (this.#clock.monotonic() + pauseMs >= end) throw this.#unavailable(what, failure);
+      if (this.#clock.monotonic() + pauseMs >= end)
+        throw inWords(this.definition.name, what, failure);
       await sleep(this.#clock, pauseMs, either);
     }
-  }
-
-  /** Puts what went wrong into the port's words. */
-  #unavailable(what: string, error: unknown): Error {
-    const { name } = this.definition;
-    if (isJetStreamError(error, "notEnabled", "notEnabledForAccount"))
-      return new JournalMisconfigured(
-        `JetStream is not enabled for this account of the NATS server; journals need it ("jetstream: enabled")`,
-        { cause: error },
-      );
-    if (error instanceof BusUnavailable && error.kind === "no-responders")
-      return new JournalUnavailable(
-        `cannot ${what} the journal ${name}: JetStream does not answer. Is it enabled on the NATS server ("jetstream {}", or -js)?`,
-        { cause: error },
-      );
-    if (error instanceof BusUnavailable || error instanceof JetStreamError)
-      return new JournalUnavailable(`cannot ${what} the journal ${name}: ${messageOf(error)}`, {
-        cause: error,
-      });
-    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
 interface Attempt {
   readonly timeoutMs: Milliseconds;
   readonly signal: AbortSignal;
-}
-
-function mayPass(error: unknown): boolean {
-  if (error instanceof BusUnavailable) return error.kind !== "refused";
-  if (isJetStreamError(error, "notEnabled", "notEnabledForAccount")) return false;
-  return (
-    error instanceof JetStreamError &&
-    (error.code >= 500 || isJetStreamError(error, "streamNotFound"))
-  );
 }
 
 function pick(operation: string | undefined) {

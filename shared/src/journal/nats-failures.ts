@@ -1,0 +1,32 @@
+import { BusUnavailable } from "../bus/bus.ts";
+import { messageOf } from "../lifetime.ts";
+import { isJetStreamError, JetStreamError } from "./jetstream.ts";
+import { JournalMisconfigured, JournalUnavailable, type JournalName } from "./journal.ts";
+
+/** Whether trying again can help. */
+export function mayPass(error: unknown): boolean {
+  if (error instanceof BusUnavailable) return error.kind !== "refused";
+  if (isJetStreamError(error, "notEnabled", "notEnabledForAccount")) return false;
+  // A stream that is gone is created by the next try.
+  if (isJetStreamError(error, "streamNotFound")) return true;
+  return error instanceof JetStreamError && error.code >= 500;
+}
+
+/** Puts what went wrong into the words of the journal's port. Errors that are neither the bus's nor JetStream's stay as they are. */
+export function inWords(journal: JournalName, what: string, error: unknown): Error {
+  if (isJetStreamError(error, "notEnabled", "notEnabledForAccount"))
+    return new JournalMisconfigured(
+      `JetStream is not enabled for this account of the NATS server; journals need it ("jetstream: enabled")`,
+      { cause: error },
+    );
+  if (error instanceof BusUnavailable && error.kind === "no-responders")
+    return new JournalUnavailable(
+      `cannot ${what} the journal ${journal}: JetStream does not answer. Is it enabled on the NATS server ("jetstream {}", or -js)?`,
+      { cause: error },
+    );
+  if (error instanceof BusUnavailable || error instanceof JetStreamError)
+    return new JournalUnavailable(`cannot ${what} the journal ${journal}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  return error instanceof Error ? error : new Error(String(error));
+}
