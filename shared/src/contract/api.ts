@@ -154,6 +154,8 @@ export type ServiceView = z.infer<typeof ServiceView>;
 export const ProxyView = z.object({
   proxy: Name,
   version: z.string(),
+  /** Heard in the last 6 s, and not leaving. */
+  live: z.boolean(),
   lastSeenMs: z.number(),
   journals: z.record(z.string(), JournalReport),
 });

@@ -1,0 +1,266 @@
+/** The calls of the admin API: method, path, what it takes and gives, and what it does. The OpenAPI document is made from this table. */
+import type { Milliseconds } from "@tocsin/shared";
+import {
+  ConfigApplied,
+  Lease,
+  LeaseHolder,
+  OrderAnswer,
+  ProxyView,
+  Registration,
+  RevocationOrder,
+  RevocationView,
+  ServiceView,
+} from "@tocsin/shared/contract";
+import { z } from "zod";
+import type { CurrentConfig } from "../catalogue/current-config.ts";
+import { redacted } from "../catalogue/redact.ts";
+import { Declined } from "../problem.ts";
+import { check, readBody } from "../read-body.ts";
+import { InstancePath } from "../registry/instance-path.ts";
+import type { Registry } from "../registry/registry.ts";
+import { drainWaitMs } from "../registry/bus-requests.ts";
+import type { Services } from "../registry/services.ts";
+import type { Revocations } from "../revocation/revocations.ts";
+import { proxyViews } from "../sync/proxy-views.ts";
+import type { Proxies } from "../sync/proxies.ts";
+import type { Clock } from "@tocsin/shared";
+import { waitOf } from "./wait.ts";
+
+export interface AdminParts {
+  readonly config: CurrentConfig;
+  readonly registry: Registry;
+  readonly services: Services;
+  readonly revocations: Revocations;
+  readonly proxies: Proxies;
+  readonly clock: Clock;
+}
+
+/** A request as the operations see it. */
+export interface AdminRequest {
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string | undefined>>;
+  readonly header: (name: string) => string | undefined;
+  readonly body: string;
+}
+
+export interface AdminReply {
+  readonly status: number;
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Operation {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  /** With `{parameters}`, as in OpenAPI. */
+  readonly path: string;
+  readonly id: string;
+  readonly summary: string;
+  /** Schema of the JSON body; absent: none. */
+  readonly takes?: z.ZodType;
+  readonly gives: z.ZodType;
+  /** Takes `?wait=`. */
+  readonly waits?: true;
+  /** Written down in the audit. */
+  readonly audited?: true;
+  readonly run: (request: AdminRequest, parts: AdminParts) => Promise<AdminReply> | AdminReply;
+}
+
+const ConfigView = z.object({
+  revision: z.int(),
+  sequence: z.int(),
+  source: z.string(),
+  config: z.unknown(),
+});
+const ConfigChecked = z.object({ valid: z.literal(true), changes: z.boolean(), revision: z.int() });
+
+/** 200 when an order is in force everywhere, 202 when it is durable and some are still missing. */
+function ordered(
+  body: { readonly applied: { readonly missing: readonly unknown[] } },
+  waitMs: Milliseconds,
+): AdminReply {
+  return { status: body.applied.missing.length === 0 && waitMs > 0 ? 200 : 202, body };
+}
+
+export const operations: readonly Operation[] = [
+  {
+    method: "GET",
+    path: "/v1/config",
+    id: "showConfig",
+    summary: "The applied config: as it was written, or as JSON with secrets left out",
+    gives: ConfigView,
+    run(request, { config }) {
+      const applied = config.applied();
+      const headers = { etag: `"${applied?.revision ?? 0}"` };
+      const wantsJson =
+        /application\/(json|\*)|\*\/\*/.test(request.header("accept") ?? "*/*") &&
+        !/yaml/.test(request.header("accept") ?? "");
+      if (wantsJson) {
+        return {
+          status: 200,
+          headers,
+          body: {
+            revision: applied?.revision ?? 0,
+            sequence: applied?.sequence ?? 0,
+            source: redacted.source(applied?.source ?? ""),
+            config: redacted.document(applied?.document ?? null),
+          },
+        };
+      }
+      return {
+        status: 200,
+        headers: { ...headers, "content-type": "application/yaml" },
+        body: redacted.source(applied?.source ?? ""),
+      };
+    },
+  },
+  {
+    method: "PUT",
+    path: "/v1/config",
+    id: "applyConfig",
+    summary: "Applies a config (YAML or JSON): all of it, on every proxy, or nothing",
+    takes: z.unknown(),
+    gives: z.union([ConfigApplied, ConfigChecked]),
+    waits: true,
+    audited: true,
+    async run(request, { config }) {
+      const waitMs = waitOf(request.query);
+      if (request.query["dryRun"] === "true") {
+        const { changes } = config.check(request.body);
+        return {
+          status: 200,
+          body: { valid: true, changes, revision: config.applied()?.revision ?? 0 },
+        };
+      }
+      const ifRevision = revisionOf(request.header("if-match"));
+      const applied = await config.apply(request.body, {
+        waitMs,
+        ...(ifRevision === undefined ? {} : { ifRevision }),
+      });
+      const reply = ordered(applied, applied.operation === "unchanged" ? 1 : waitMs);
+      return { ...reply, headers: { etag: `"${applied.revision}"` } };
+    },
+  },
+  {
+    method: "GET",
+    path: "/v1/services",
+    id: "listServices",
+    summary: "Every service with its instances",
+    gives: z.object({ services: z.array(ServiceView) }),
+    run: (_request, { services }) => ({ status: 200, body: { services: services.all() } }),
+  },
+  {
+    method: "GET",
+    path: "/v1/services/{service}",
+    id: "showService",
+    summary: "One service: instances with verdict, who says so, lease",
+    gives: ServiceView,
+    run(request, { services }) {
+      const view = services.one(request.params["service"] ?? "");
+      if (view === undefined)
+        throw new Declined(404, "not-found", "There is no such service", {
+          detail: request.params["service"] ?? "",
+        });
+      return { status: 200, body: view };
+    },
+  },
+  {
+    method: "PUT",
+    path: "/v1/services/{service}/instances/{instance}",
+    id: "register",
+    summary: "Announces an instance; it is probed before it is routed",
+    takes: Registration,
+    gives: Lease,
+    audited: true,
+    async run(request, { registry }) {
+      const { service, instance } = check(InstancePath, request.params);
+      return {
+        status: 200,
+        body: await registry.register(service, instance, readBody(Registration, request.body)),
+      };
+    },
+  },
+  {
+    method: "POST",
+    path: "/v1/services/{service}/instances/{instance}/renew",
+    id: "renew",
+    summary: "Renews the lease of an instance",
+    takes: LeaseHolder,
+    gives: Lease,
+    run(request, { registry }) {
+      const { service, instance } = check(InstancePath, request.params);
+      return {
+        status: 200,
+        body: registry.renew(service, instance, readBody(LeaseHolder, request.body)),
+      };
+    },
+  },
+  {
+    method: "DELETE",
+    path: "/v1/services/{service}/instances/{instance}",
+    id: "deregister",
+    summary: "Drains an instance; answers when every live proxy sends it nothing new",
+    takes: LeaseHolder,
+    gives: OrderAnswer,
+    waits: true,
+    audited: true,
+    async run(request, { registry }) {
+      const { service, instance } = check(InstancePath, request.params);
+      const waitMs = request.query["wait"] === undefined ? drainWaitMs : waitOf(request.query);
+      return ordered(
+        await registry.deregister(service, instance, readBody(LeaseHolder, request.body), waitMs),
+        waitMs,
+      );
+    },
+  },
+  {
+    method: "POST",
+    path: "/v1/revocations",
+    id: "revoke",
+    summary: "Takes a credential back, on every proxy",
+    takes: RevocationOrder,
+    gives: OrderAnswer,
+    waits: true,
+    audited: true,
+    async run(request, { revocations }) {
+      const waitMs = waitOf(request.query);
+      return ordered(
+        await revocations.revoke(readBody(RevocationOrder, request.body), waitMs),
+        waitMs,
+      );
+    },
+  },
+  {
+    method: "GET",
+    path: "/v1/revocations",
+    id: "listRevocations",
+    summary: "What is revoked and still matters",
+    gives: z.object({ revocations: z.array(RevocationView) }),
+    run: (_request, { revocations }) => ({
+      status: 200,
+      body: { revocations: revocations.list() },
+    }),
+  },
+  {
+    method: "GET",
+    path: "/v1/proxies",
+    id: "listProxies",
+    summary:
+      "Every proxy that was heard: version, applied and head per journal, staleness, last seen",
+    gives: z.object({ proxies: z.array(ProxyView) }),
+    run: (_request, { proxies, clock }) => ({
+      status: 200,
+      body: { proxies: proxyViews(proxies, clock) },
+    }),
+  },
+];
+
+/** RFC 9110 §13.1.1: `*` is any revision that exists. */
+function revisionOf(header: string | undefined): number | undefined {
+  if (header === undefined || header.trim() === "*") return undefined;
+  const revision = /^"?(\d+)"?$/.exec(header.trim())?.[1];
+  if (revision === undefined)
+    throw new Declined(400, "bad-request", "If-Match is not understood", {
+      detail: `Found ${header}, allowed: a revision in quotes, such as "3".`,
+    });
+  return Number(revision);
+}

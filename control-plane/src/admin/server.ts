@@ -1,0 +1,241 @@
+/** The admin API over HTTP: Fastify here and nowhere else. */
+import { randomUUID } from "node:crypto";
+import {
+  messageOf,
+  once,
+  problemMediaType,
+  problemType,
+  type Log,
+  type Secret,
+} from "@tocsin/shared";
+import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
+import { declinedOf } from "../declined-of.ts";
+import { Declined } from "../problem.ts";
+import { createGuard } from "./guard.ts";
+import { openApi } from "./openapi.ts";
+import { operations, type AdminParts, type Operation } from "./operations.ts";
+
+export interface AdminOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly token: Secret;
+  readonly version: string;
+  readonly parts: AdminParts;
+  /** Why this node should not be used; undefined: it is ready. */
+  readonly notReady: () => string | undefined;
+  readonly metrics: () => Promise<{ readonly text: string; readonly type: string }>;
+  readonly log: Log;
+}
+
+export interface Admin extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The largest body, in bytes: a config of 10,000 routes fits. */
+const bodyLimit = 2 * 1024 * 1024;
+
+/** Paths that tell nothing but whether this process is well: no token. */
+const open = new Set(["/livez", "/readyz"]);
+
+export async function startAdmin(options: AdminOptions): Promise<Admin> {
+  const { log, version } = options;
+  const guard = createGuard(options.token, options.host);
+  const app = fastify({
+    bodyLimit,
+    genReqId: () => randomUUID(),
+    forceCloseConnections: "idle",
+    exposeHeadRoutes: false,
+  });
+
+  // Bodies are read by the schemas of the contract, whatever they call themselves; a config may be YAML.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
+
+  app.addHook("onRequest", (request, reply, done) => {
+    reply.header("x-request-id", request.id).header("cache-control", "no-store");
+    guard.checkHost(request.headers.host);
+    if (!open.has(request.url.split("?", 1)[0]!)) guard.admit(request.headers.authorization);
+    done();
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const declined = fromFastify(error) ?? declinedOf(error);
+    if (declined.status >= 500)
+      log.error(
+        {
+          request_id: request.id,
+          method: request.method,
+          path: request.url,
+          cause: messageOf(declined.cause ?? error),
+        },
+        "admin request failed",
+      );
+    return sendProblem(request, reply, declined);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?", 1)[0]!;
+    const allowed = operations
+      .filter((operation) => matches(operation.path, path))
+      .map(({ method }) => method);
+    if (allowed.length === 0)
+      return sendProblem(
+        request,
+        reply,
+        new Declined(404, "not-found", "There is nothing at this path", { detail: path }),
+      );
+    void reply.header("allow", allowed.join(", "));
+    return sendProblem(
+      request,
+      reply,
+      new Declined(405, "method-not-allowed", "This path does not take this method", {
+        detail: `allowed: ${allowed.join(", ")}`,
+      }),
+    );
+  });
+
+  for (const operation of operations) {
+    app.route({
+      method: operation.method,
+      url: operation.path.replaceAll(/\{(\w+)\}/g, ":$1"),
+      handler: (request, reply) => carryOut(operation, request, reply),
+    });
+  }
+  app.get("/openapi.json", () => openApi(version));
+  app.get("/livez", (_request, reply) => reply.type("text/plain").send("ok\n"));
+  app.get("/readyz", (_request, reply) => {
+    const reason = options.notReady();
+    return reply
+      .code(reason === undefined ? 200 : 503)
+      .type("text/plain")
+      .send(reason === undefined ? "ok\n" : `${reason}\n`);
+  });
+  app.get("/metrics", async (_request, reply) => {
+    const { text, type } = await options.metrics();
+    return reply.header("content-type", type).send(text);
+  });
+
+  async function carryOut(
+    operation: Operation,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    const audit = (outcome: object) => {
+      if (operation.audited)
+        log.info(
+          {
+            event: "audit",
+            request_id: request.id,
+            who: guard.fingerprint,
+            from: request.ip,
+            what: operation.id,
+            path: request.url.split("?", 1)[0],
+            ...outcome,
+          },
+          "audit",
+        );
+    };
+    try {
+      const { status, body, headers } = await operation.run(
+        {
+          params: request.params as Record<string, string>,
+          query: request.query as Record<string, string | undefined>,
+          header: (name) => {
+            const value = request.headers[name];
+            return Array.isArray(value) ? value.join(", ") : value;
+          },
+          body: typeof request.body === "string" ? request.body : "",
+        },
+        options.parts,
+      );
+      audit({ outcome: status });
+      return await reply
+        .code(status)
+        .headers(headers ?? {})
+        .send(body);
+    } catch (error) {
+      const declined = declinedOf(error);
+      audit({ outcome: declined.status, code: declined.code });
+      throw error;
+    }
+  }
+
+  try {
+    await app.listen({ host: options.host, port: options.port });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const why = code === "EADDRINUSE" ? "the port is taken" : messageOf(error);
+    throw new Error(
+      `cannot listen on ${options.host}:${options.port} (TOCSIN_ADMIN_LISTEN): ${why}`,
+      { cause: error },
+    );
+  }
+  const address = app.server.address();
+  return {
+    host: options.host,
+    port: typeof address === "object" && address !== null ? address.port : options.port,
+    [Symbol.asyncDispose]: once(async () => {
+      app.server.closeIdleConnections();
+      await app.close();
+    }),
+  };
+}
+
+function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  declined: Declined,
+): FastifyReply {
+  const { code, title, status, detail, errors } = declined;
+  if (status === 401) void reply.header("www-authenticate", 'Bearer realm="tocsin-admin"');
+  return (
+    reply
+      .code(status)
+      .header("content-type", problemMediaType)
+      // As bytes: Fastify adds a charset to texts, which this media type does not have.
+      .send(
+        Buffer.from(
+          JSON.stringify({
+            type: problemType(code),
+            title,
+            status,
+            code,
+            ...(detail === undefined ? {} : { detail }),
+            instance: request.id,
+            ...(errors === undefined ? {} : { errors }),
+          }),
+        ),
+      )
+  );
+}
+
+/** Fastify's own refusals: a body that is too large, a URL that cannot be decoded. */
+function fromFastify(error: unknown): Declined | undefined {
+  const { statusCode, message } = error as { statusCode?: number; message?: string };
+  if (
+    error instanceof Declined ||
+    statusCode === undefined ||
+    statusCode < 400 ||
+    statusCode >= 500
+  )
+    return undefined;
+  const codes: Readonly<Record<number, string>> = {
+    413: "body-too-large",
+    414: "uri-too-long",
+    415: "unsupported-media-type",
+  };
+  return new Declined(
+    statusCode,
+    codes[statusCode] ?? "bad-request",
+    message ?? "The request is malformed",
+  );
+}
+
+function matches(pattern: string, path: string): boolean {
+  const parts = pattern.split("/");
+  const found = path.split("/");
+  return (
+    parts.length === found.length &&
+    parts.every((part, index) => part.startsWith("{") || part === found[index])
+  );
+}

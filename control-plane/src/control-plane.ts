@@ -1,0 +1,92 @@
+/** The composition root of the control plane. */
+import {
+  formatAddress,
+  once,
+  type Address,
+  type Clock,
+  type Log,
+  type NodeName,
+  type Random,
+  type Secret,
+} from "@tocsin/shared";
+import type { Bus } from "@tocsin/shared/bus";
+import { journalNames, type Journals } from "@tocsin/shared/journal";
+import { startAdmin } from "./admin/server.ts";
+import { CurrentConfig } from "./catalogue/current-config.ts";
+import { startProber } from "./health/prober.ts";
+import { createMetrics } from "./metrics.ts";
+import { serveLeases } from "./registry/bus-requests.ts";
+import { Registry } from "./registry/registry.ts";
+import { Services } from "./registry/services.ts";
+import { Revocations } from "./revocation/revocations.ts";
+import { startBeacon } from "./sync/beacon.ts";
+import { Orders } from "./sync/orders.ts";
+import { Proxies } from "./sync/proxies.ts";
+import { serveSync } from "./sync/serve.ts";
+import { State } from "./sync/state.ts";
+
+export interface ControlPlaneOptions {
+  readonly node: NodeName;
+  readonly version: string;
+  readonly bus: Bus;
+  readonly journals: Journals;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly admin: Address & { readonly token: Secret };
+  /** What `${NAME}` in a config refers to. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Applied at the start, where it differs from what is applied. */
+  readonly config?: { readonly source: string; readonly name: string };
+}
+
+/** A running control-plane node. */
+export interface ControlPlane extends AsyncDisposable {
+  readonly adminUrl: string;
+}
+
+/** @throws Declined with every problem when the config is not valid; Error when the address cannot be bound */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { node, version, bus, journals, clock, random, log } = options;
+  await using stack = new AsyncDisposableStack();
+  const state = stack.use(new State({ bus, journals, clock, random, log }));
+  const proxies = new Proxies(clock);
+  const orders = new Orders({ bus, state, proxies, clock, log });
+  const config = new CurrentConfig({ state, orders, environment: options.environment, log });
+  if (options.config !== undefined) config.check(options.config.source);
+
+  stack.use(await proxies.listen(bus));
+  stack.use(await orders.listen());
+  await state.synced();
+  stack.use(startBeacon({ node, bus, journals, state, proxies, clock, log }));
+  stack.use(await serveSync(bus, state, log));
+  if (options.config !== undefined) await config.apply(options.config.source, { waitMs: 0 });
+
+  const registry = stack.use(new Registry({ state, orders, config, clock, log }));
+  stack.use(startProber({ node, state, config, clock, random, log }));
+  const revocations = new Revocations({ state, orders, config, clock, log });
+  const services = new Services(state, config, registry.leases);
+  const admin = stack.use(
+    await startAdmin({
+      ...options.admin,
+      version,
+      parts: { config, registry, services, revocations, proxies, clock },
+      notReady: () => {
+        const lagging = journalNames.filter(
+          (name) => state.replica(name).status().state !== "live",
+        );
+        return lagging.length === 0 ? undefined : `not current: ${lagging.join(", ")}`;
+      },
+      metrics: createMetrics({ version, state, proxies, registry, clock }),
+      log,
+    }),
+  );
+  // Requests of services are taken when everything that they need stands.
+  stack.use(await serveLeases(bus, registry, log));
+
+  const owned = stack.move();
+  return {
+    adminUrl: `http://${formatAddress(admin)}`,
+    [Symbol.asyncDispose]: once(() => owned.disposeAsync()),
+  };
+}

@@ -1,0 +1,74 @@
+import type { Clock } from "@tocsin/shared";
+import { journalNames } from "@tocsin/shared/journal";
+import { Gauge, Registry as Metrics } from "@prometheus-io/client";
+import type { Registry } from "./registry/registry.ts";
+import type { Proxies } from "./sync/proxies.ts";
+import type { State } from "./sync/state.ts";
+
+export interface MetricsOptions {
+  readonly version: string;
+  readonly state: State;
+  readonly proxies: Proxies;
+  readonly registry: Registry;
+  readonly clock: Clock;
+}
+
+/** The metrics of a control-plane node, read at each scrape. */
+export function createMetrics({
+  version,
+  state,
+  proxies,
+  registry,
+}: MetricsOptions): () => Promise<{ text: string; type: string }> {
+  const metrics = new Metrics();
+  const gauge = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    collect: (gauge: Gauge<Label>) => void,
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [metrics],
+      collect() {
+        this.reset();
+        collect(this);
+      },
+    });
+  gauge("tocsin_build_info", "Which version runs. Always 1.", ["version", "node_version"], (each) =>
+    each.set({ version, node_version: process.version }, 1),
+  );
+  gauge("tocsin_proxies_live", "Proxies heard in the last 6 s.", [], (each) =>
+    each.set(proxies.live().length),
+  );
+  gauge("tocsin_leases", "Leases of instances that registered.", [], (each) =>
+    each.set(registry.leases.size),
+  );
+  gauge("tocsin_replica_applied", "Last sequence applied.", ["journal"], (each) => {
+    for (const journal of journalNames)
+      each.set({ journal }, state.replica(journal).status().applied);
+  });
+  gauge("tocsin_replica_head", "Highest head heard of.", ["journal"], (each) => {
+    for (const journal of journalNames) each.set({ journal }, state.replica(journal).status().head);
+  });
+  gauge(
+    "tocsin_replica_staleness_seconds",
+    "Time since this node last knew that it was current.",
+    ["journal"],
+    (each) => {
+      for (const journal of journalNames) {
+        const { stalenessMs } = state.replica(journal).status();
+        if (stalenessMs !== undefined) each.set({ journal }, stalenessMs / 1000);
+      }
+    },
+  );
+  gauge("tocsin_replica_resyncs_total", "Resyncs by reason.", ["journal", "reason"], (each) => {
+    for (const journal of journalNames) {
+      for (const [reason, count] of Object.entries(state.replica(journal).status().resyncs))
+        each.set({ journal, reason }, count);
+    }
+  });
+  return async () => ({ text: await metrics.metrics(), type: metrics.contentType });
+}

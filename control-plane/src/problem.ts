@@ -1,0 +1,34 @@
+/** A request that the control plane does not carry out, with the reason: over HTTP a problem document, over the bus the same facts. */
+export interface ProblemPlace {
+  readonly pointer: string;
+  readonly message: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+export class Declined extends Error {
+  override readonly name = "Declined";
+  readonly status: number;
+  readonly code: string;
+  readonly title: string;
+  readonly detail: string | undefined;
+  readonly errors: readonly ProblemPlace[] | undefined;
+
+  constructor(
+    status: number,
+    code: string,
+    title: string,
+    more: {
+      readonly detail?: string;
+      readonly errors?: readonly ProblemPlace[];
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(title, more.cause === undefined ? undefined : { cause: more.cause });
+    this.status = status;
+    this.code = code;
+    this.title = title;
+    this.detail = more.detail;
+    this.errors = more.errors;
+  }
+}

@@ -1,0 +1,57 @@
+import type { Clock, InstanceName, Milliseconds, ServiceName } from "@tocsin/shared";
+
+/** How long an instance is believed alive without a word, in milliseconds. */
+export const leaseMs: Milliseconds = 10_000;
+/** How often an instance should renew, in milliseconds: two renewals may be lost. */
+export const renewMs: Milliseconds = 3_000;
+
+export interface HeldLease {
+  readonly service: ServiceName;
+  readonly instance: InstanceName;
+  readonly boot: string;
+  /** By the monotonic clock. */
+  readonly endsAt: Milliseconds;
+}
+
+/** The promises of instances to be alive, in memory: renewals are too many for a journal. */
+export class Leases {
+  readonly #clock: Clock;
+  readonly #held = new Map<string, HeldLease>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Begins or prolongs a lease. */
+  hold(service: ServiceName, instance: InstanceName, boot: string): void {
+    this.#held.set(`${service}.${instance}`, {
+      service,
+      instance,
+      boot,
+      endsAt: this.#clock.monotonic() + leaseMs,
+    });
+  }
+
+  get(service: ServiceName, instance: InstanceName): HeldLease | undefined {
+    return this.#held.get(`${service}.${instance}`);
+  }
+
+  remainingMs(service: ServiceName, instance: InstanceName): Milliseconds | undefined {
+    const held = this.get(service, instance);
+    return held === undefined ? undefined : Math.max(0, held.endsAt - this.#clock.monotonic());
+  }
+
+  drop(service: ServiceName, instance: InstanceName): void {
+    this.#held.delete(`${service}.${instance}`);
+  }
+
+  /** Those that were not renewed in time. */
+  lapsed(): HeldLease[] {
+    const now = this.#clock.monotonic();
+    return [...this.#held.values()].filter(({ endsAt }) => endsAt <= now);
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+}

@@ -1,0 +1,266 @@
+/** Who exists: instances announce themselves, stay by renewing, and leave by draining. */
+import { randomUUID } from "node:crypto";
+import {
+  formatDuration,
+  messageOf,
+  type Clock,
+  type InstanceName,
+  type Log,
+  type Milliseconds,
+  type ServiceName,
+} from "@tocsin/shared";
+import {
+  catalogueKeys,
+  protocolVersion,
+  type CatalogueEntry,
+  type InstanceEntry,
+  type Lease,
+  type LeaseHolder,
+  type OrderAnswer,
+  type Registration,
+} from "@tocsin/shared/contract";
+import { JournalConflict, type Sequence } from "@tocsin/shared/journal";
+import type { CurrentConfig } from "../catalogue/current-config.ts";
+import { Declined } from "../problem.ts";
+import type { Orders } from "../sync/orders.ts";
+import type { State } from "../sync/state.ts";
+import { Leases, leaseMs, renewMs } from "./leases.ts";
+import { checkUrl, type Resolve } from "./url-policy.ts";
+
+/** How often lapsed leases are looked for, in milliseconds. */
+const sweepEveryMs: Milliseconds = 250;
+/** How often a write is tried anew when somebody else wrote first. */
+const triesAtConflict = 8;
+
+export interface RegistryOptions {
+  readonly state: State;
+  readonly orders: Orders;
+  readonly config: CurrentConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly resolve?: Resolve;
+}
+
+interface Known {
+  readonly entry: InstanceEntry;
+  readonly sequence: Sequence;
+}
+
+export class Registry implements AsyncDisposable {
+  readonly leases: Leases;
+  readonly #options: RegistryOptions;
+  readonly #stop: () => void;
+  #sweeping = false;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.leases = new Leases(options.clock);
+    // After a restart of this node, or when another one registered it: a fresh lease, because nobody was heard to be late. An
+    // instance that was left draining by a node that died is removed when this lease ends.
+    const lease = (changed: Iterable<{ readonly value: CatalogueEntry }>) => {
+      for (const { value } of changed) {
+        if (
+          value.kind !== "instance" ||
+          this.leases.get(value.service, value.instance)?.boot === value.boot
+        )
+          continue;
+        this.leases.hold(value.service, value.instance, value.boot);
+      }
+    };
+    lease(options.state.catalogue.values());
+    options.state.onCatalogue(lease);
+    this.#stop = options.clock.every(sweepEveryMs, () => void this.#sweep());
+  }
+
+  async register(
+    service: ServiceName,
+    instance: InstanceName,
+    registration: Registration,
+  ): Promise<Lease> {
+    const { state, config, log } = this.#options;
+    const boot = registration.boot ?? randomUUID();
+    const { address } = await checkUrl(
+      service,
+      registration.url,
+      config.now().discovery.register,
+      this.#options.resolve,
+    );
+    const entry = instanceEntry(service, instance, boot, registration, address);
+    const sequence = await this.#retry(async () => {
+      const known = this.#find(service, instance);
+      // The same life says the same again, after a reconnect: nothing has changed, and its verdict stays.
+      if (known?.entry.boot === boot && JSON.stringify(known.entry) === JSON.stringify(entry))
+        return known.sequence;
+      const key = catalogueKeys.instance(service, instance);
+      const appended = await state.write(
+        "catalogue",
+        { key, body: JSON.stringify(entry) },
+        { expected: state.catalogue.sequenceOf(key) },
+      );
+      log.info(
+        { service, instance, url: registration.url, superseded: known?.entry.boot },
+        "instance registered",
+      );
+      return appended.sequence;
+    });
+    this.leases.hold(service, instance, boot);
+    return { lease: formatDuration(leaseMs), renew: formatDuration(renewMs), sequence, boot };
+  }
+
+  renew(service: ServiceName, instance: InstanceName, holder: LeaseHolder): Lease {
+    const known = this.#holding(service, instance, holder);
+    if (known.entry.state === "draining") throw lost(service, instance);
+    this.leases.hold(service, instance, known.entry.boot);
+    return {
+      lease: formatDuration(leaseMs),
+      renew: formatDuration(renewMs),
+      sequence: known.sequence,
+      boot: known.entry.boot,
+    };
+  }
+
+  /** Drains an instance: answers when every live proxy sends it nothing new, or the wait is over; then it is gone. */
+  async deregister(
+    service: ServiceName,
+    instance: InstanceName,
+    holder: LeaseHolder,
+    waitMs: Milliseconds,
+  ): Promise<OrderAnswer> {
+    const { orders, log } = this.#options;
+    const key = catalogueKeys.instance(service, instance);
+    const operation = randomUUID();
+    const answer = await this.#retry(() => {
+      const known = this.#holding(service, instance, holder);
+      const draining: InstanceEntry = { ...known.entry, state: "draining" };
+      return orders.place({
+        journal: "catalogue",
+        entry: { key, body: JSON.stringify(draining) },
+        operation,
+        expected: known.sequence,
+        waitMs,
+      });
+    });
+    this.leases.drop(service, instance);
+    await this.#remove(service, instance, answer.sequence);
+    log.info(
+      { service, instance, applied: answer.applied.count, expected: answer.applied.expected },
+      "instance deregistered",
+    );
+    return answer;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#stop();
+    return Promise.resolve();
+  }
+
+  #find(service: ServiceName, instance: InstanceName): Known | undefined {
+    const held = this.#options.state.catalogue.get(catalogueKeys.instance(service, instance));
+    return held?.value.kind === "instance"
+      ? { entry: held.value, sequence: held.recorded.sequence }
+      : undefined;
+  }
+
+  /** The instance, if the asker is the life that holds it. */
+  #holding(service: ServiceName, instance: InstanceName, { boot }: LeaseHolder): Known {
+    const known = this.#find(service, instance);
+    if (known === undefined) throw lost(service, instance);
+    if (boot !== undefined && boot !== known.entry.boot) {
+      throw new Declined(409, "superseded", "Another process has registered as this instance", {
+        detail: `${service}/${instance} is held by another boot`,
+      });
+    }
+    return known;
+  }
+
+  async #remove(service: ServiceName, instance: InstanceName, expected: Sequence): Promise<void> {
+    const body = JSON.stringify({ v: protocolVersion, kind: "gone" });
+    try {
+      await this.#options.state.write(
+        "catalogue",
+        { key: catalogueKeys.instance(service, instance), body },
+        { expected },
+      );
+    } catch (error) {
+      // Registered anew meanwhile: it is not ours to remove.
+      if (!(error instanceof JournalConflict)) throw error;
+    }
+  }
+
+  /** Removes instances whose lease was not renewed. */
+  async #sweep(): Promise<void> {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    try {
+      for (const { service, instance, boot } of this.leases.lapsed()) {
+        const known = this.#find(service, instance);
+        this.leases.drop(service, instance);
+        if (known === undefined || known.entry.boot !== boot) continue;
+        try {
+          await this.#remove(service, instance, known.sequence);
+          this.#options.log.warn({ service, instance }, "lease lapsed, instance removed");
+        } catch (error) {
+          // The store is away: try again when it may be back.
+          this.leases.hold(service, instance, boot);
+          this.#options.log.warn(
+            { service, instance, cause: messageOf(error) },
+            "lapsed instance cannot be removed yet",
+          );
+        }
+      }
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
+  /** Reads and writes anew when somebody else was first. */
+  async #retry<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof JournalConflict) || tries >= triesAtConflict) throw error;
+        await new Promise<void>((resolve) => this.#options.clock.after(10 * tries, resolve));
+      }
+    }
+  }
+}
+
+function lost(service: ServiceName, instance: InstanceName): Declined {
+  return new Declined(404, "lease-lost", "There is no such lease: register again", {
+    detail: `${service}/${instance} is not registered`,
+  });
+}
+
+function instanceEntry(
+  service: ServiceName,
+  instance: InstanceName,
+  boot: string,
+  registration: Registration,
+  address: string | undefined,
+): InstanceEntry {
+  const { url, weight, zone, version, health, metadata } = registration;
+  return {
+    v: protocolVersion,
+    kind: "instance",
+    service,
+    instance,
+    boot,
+    url,
+    ...(address === undefined ? {} : { address }),
+    weight: weight ?? 1,
+    ...(zone === undefined ? {} : { zone }),
+    ...(version === undefined ? {} : { version }),
+    ...(health === undefined
+      ? {}
+      : {
+          health: {
+            ...(health.path === undefined ? {} : { path: health.path }),
+            ...(health.interval === undefined ? {} : { intervalMs: health.interval }),
+            ...(health.timeout === undefined ? {} : { timeoutMs: health.timeout }),
+          },
+        }),
+    ...(metadata === undefined ? {} : { metadata }),
+    state: "active",
+  };
+}

@@ -1,0 +1,71 @@
+import { messageOf, type Clock, type Log, type Milliseconds, type NodeName } from "@tocsin/shared";
+import { subjects, type Bus } from "@tocsin/shared/bus";
+import { protocolVersion, type Beacon } from "@tocsin/shared/contract";
+import { journalNames, type Head, type JournalName, type Journals } from "@tocsin/shared/journal";
+import type { Proxies } from "./proxies.ts";
+import type { State } from "./state.ts";
+
+const everyMs: Milliseconds = 1_000;
+
+export interface BeaconOptions {
+  readonly node: NodeName;
+  readonly bus: Bus;
+  readonly journals: Journals;
+  readonly state: State;
+  readonly proxies: Proxies;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Tells everybody every second, and right after each write, where the journals stand. The heads come from the store, not from memory. */
+export function startBeacon(options: BeaconOptions): AsyncDisposable {
+  const { bus, journals, state, proxies, clock, log } = options;
+  const stack = new AsyncDisposableStack();
+  let asking = false;
+  let again = false;
+  let closed = false;
+
+  async function beat(): Promise<void> {
+    if (closed) return;
+    if (asking) {
+      again = true;
+      return;
+    }
+    asking = true;
+    try {
+      const heads = Object.fromEntries(
+        await Promise.all(
+          journalNames.map(async (name): Promise<[JournalName, Head]> => [
+            name,
+            await journals[name].head(),
+          ]),
+        ),
+      ) as Record<JournalName, Head>;
+      for (const name of journalNames) state.heard(name, heads[name]);
+      const beacon: Beacon = {
+        v: protocolVersion,
+        controlPlane: options.node,
+        journals: heads,
+        proxies: proxies.live().length,
+      };
+      bus.publish(subjects.beacon, JSON.stringify(beacon));
+    } catch (error) {
+      // Silence is what the replicas must hear when the store cannot say where it stands.
+      log.warn({ cause: messageOf(error) }, "no beacon");
+    } finally {
+      asking = false;
+    }
+    if (again) {
+      again = false;
+      void beat();
+    }
+  }
+
+  stack.defer(() => {
+    closed = true;
+  });
+  stack.defer(clock.every(everyMs, () => void beat()));
+  state.onWrite(() => void beat());
+  void beat();
+  return stack;
+}

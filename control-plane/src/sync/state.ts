@@ -1,0 +1,171 @@
+/** What a control-plane node knows: a replica of each journal, and how to write to it and see the write. */
+import { sleep, type Clock, type Log, type Milliseconds, type Random } from "@tocsin/shared";
+import type { Bus } from "@tocsin/shared/bus";
+import { CatalogueEntry, RevocationEntry, VerdictEntry } from "@tocsin/shared/contract";
+import {
+  journalNames,
+  type Appended,
+  type AppendOptions,
+  type Entry,
+  type JournalName,
+  type Journals,
+  type Sequence,
+} from "@tocsin/shared/journal";
+import {
+  createJournalSource,
+  startReplica,
+  type JournalSource,
+  type Replica,
+} from "@tocsin/shared/replica";
+import { KeyedEntries, LoggedEntries, type Held } from "./entries.ts";
+
+/** How long a write waits until this very node has heard of it, in milliseconds. */
+const seenWithinMs = 2_000;
+
+export interface StateOptions {
+  readonly bus: Bus;
+  readonly journals: Journals;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export class State implements AsyncDisposable {
+  readonly catalogue: KeyedEntries<CatalogueEntry>;
+  readonly health: KeyedEntries<VerdictEntry>;
+  readonly revocations: LoggedEntries<RevocationEntry>;
+  readonly #options: StateOptions;
+  readonly #stack = new AsyncDisposableStack();
+  readonly #replicas: Record<JournalName, Replica>;
+  readonly #sources: Record<JournalName, JournalSource>;
+  readonly #waiting = new Map<JournalName, Set<() => void>>(
+    journalNames.map((name) => [name, new Set()]),
+  );
+  readonly #catalogueListeners: ((changed: readonly Held<CatalogueEntry>[]) => void)[] = [];
+  readonly #healthListeners: (() => void)[] = [];
+  readonly #writeListeners: (() => void)[] = [];
+
+  constructor(options: StateOptions) {
+    this.#options = options;
+    const { bus, clock, random, log, journals } = options;
+    this.catalogue = new KeyedEntries(CatalogueEntry, (changed) => {
+      for (const listener of this.#catalogueListeners) listener(changed);
+    });
+    this.health = new KeyedEntries(VerdictEntry, () => {
+      for (const listener of this.#healthListeners) listener();
+    });
+    const nowSeconds = () => clock.wall() / 1000;
+    // Five minutes of tolerance are the most that a config may grant an issuer's clock.
+    this.revocations = new LoggedEntries(
+      RevocationEntry,
+      ({ expiresAt }) => expiresAt + 600 < nowSeconds(),
+    );
+    const source = (journal: JournalName) =>
+      createJournalSource({
+        journal: journals[journal],
+        clock,
+        log,
+        onReconnected(listener) {
+          let away = bus.state !== "connected";
+          return bus.onState((state) => {
+            if (state === "connected" && away) listener();
+            away = state !== "connected";
+          });
+        },
+        reconnect: () => bus.reconnect(),
+      });
+    this.#sources = {
+      catalogue: source("catalogue"),
+      health: source("health"),
+      revocations: source("revocations"),
+    };
+    const common = (journal: JournalName) => ({
+      journal,
+      source: this.#sources[journal],
+      clock,
+      random,
+      log,
+      onChange: () => this.#wake(journal),
+      // There are few control-plane nodes: none of them needs to wait for its turn to ask.
+      timings: { jitterMs: 0 },
+    });
+    this.#replicas = {
+      catalogue: startReplica({ ...common("catalogue"), table: this.catalogue }),
+      health: startReplica({ ...common("health"), table: this.health }),
+      revocations: startReplica({ ...common("revocations"), table: this.revocations }),
+    };
+    for (const name of journalNames) this.#stack.use(this.#replicas[name]);
+    this.#stack.defer(clock.every(60_000, () => this.revocations.sweep()));
+  }
+
+  /** Resolves when every journal has been read once. */
+  async synced(): Promise<void> {
+    await Promise.all(journalNames.map((name) => this.#replicas[name].synced));
+  }
+
+  replica(journal: JournalName): Replica {
+    return this.#replicas[journal];
+  }
+
+  /** Tells the replica what was just learned from the store. */
+  heard(journal: JournalName, head: Parameters<JournalSource["heard"]>[0]): void {
+    this.#sources[journal].heard(head);
+  }
+
+  onCatalogue(listener: (changed: readonly Held<CatalogueEntry>[]) => void): void {
+    this.#catalogueListeners.push(listener);
+  }
+
+  onHealth(listener: () => void): void {
+    this.#healthListeners.push(listener);
+  }
+
+  /** Called after each write of this node. */
+  onWrite(listener: () => void): void {
+    this.#writeListeners.push(listener);
+  }
+
+  /**
+   * Appends, and waits until this node's own tables show it.
+   *
+   * @throws JournalConflict, JournalUnavailable as the journal does
+   */
+  async write(journal: JournalName, entry: Entry, options: AppendOptions = {}): Promise<Appended> {
+    const appended = await this.#options.journals[journal].append(entry, options);
+    for (const listener of this.#writeListeners) listener();
+    await this.#seen(journal, appended.sequence, seenWithinMs);
+    return appended;
+  }
+
+  /** Waits until an entry is applied here, or the time is up: the write itself is durable in any case. */
+  async #seen(journal: JournalName, sequence: Sequence, withinMs: Milliseconds): Promise<void> {
+    const reached = () => this.#replicas[journal].status().applied >= sequence;
+    if (reached()) return;
+    const waiting = this.#waiting.get(journal)!;
+    const over = new AbortController();
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (!reached()) return;
+        waiting.delete(look);
+        over.abort(new Error("seen"));
+        resolve();
+      };
+      waiting.add(look);
+      sleep(this.#options.clock, withinMs, over.signal).then(
+        () => {
+          waiting.delete(look);
+          resolve();
+        },
+        () => {},
+      );
+    });
+  }
+
+  #wake(journal: JournalName): void {
+    for (const look of this.#waiting.get(journal) ?? []) look();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
