@@ -60,19 +60,27 @@ function normalised(raw: string, query: string): Target | string {
     const character = String.fromCharCode(Number.parseInt(digits, 16));
     return /[A-Za-z0-9._~-]/.test(character) ? character : sequence.toUpperCase();
   });
-  // Dot segments, also with `;parameters`, also when somebody decodes two or three times.
+  // Dot segments, also with `;parameters`, also when somebody decodes more than once.
   let decoded = path;
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; ; round += 1) {
     if (/(?:^|[/\\])\.{1,2}(?:[/\\;]|$)/.test(decoded)) return "the path has dot segments";
-    if (!decoded.includes("%")) break;
-    decoded = decoded.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) =>
-      String.fromCharCode(Number.parseInt(digits, 16)),
-    );
+    const further = decodedOnce(decoded);
+    if (further === decoded) break;
+    if (round === encodedAtMost) return "the path is encoded too many times";
+    decoded = further;
   }
-  if (/[\x00-\x1f\x7f]/.test(decoded) && /%25/.test(path))
-    return "the path has an encoded control character";
+  if (/[\x00-\x1f\x7f]/.test(decoded)) return "the path has an encoded control character";
   const variants = readings(path).filter((reading) => reading !== path);
   return { path, query, variants: variants.length === 0 ? undefined : variants };
+}
+
+/** How often a path may be percent-encoded; each further time would cost another pass over it. */
+const encodedAtMost = 4;
+
+function decodedOnce(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  );
 }
 
 /** All combinations of the liberties that servers take with a path. */

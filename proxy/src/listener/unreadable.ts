@@ -10,6 +10,8 @@ export function unreadable(error: Error & { readonly code?: string }): RefusalCo
   const code = error.code ?? "";
   if (code === "HPE_HEADER_OVERFLOW") return "headers-too-large";
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "request-timeout";
+  // The client left in the middle of a message: there is nobody to tell.
+  if (code === "HPE_INVALID_EOF_STATE") return undefined;
   return code.startsWith("HPE_") ? "bad-request" : undefined;
 }
 
