@@ -7,7 +7,8 @@ export interface Identity {
    * Tells whom a request speaks for. Answers at once (no promise) when the credential was verified before.
    *
    * @param authorization the one `Authorization` field, or undefined
-   * @throws Refusal credential-missing, credential-invalid, credential-expired, credential-revoked
+   * @throws Refusal credential-missing, credential-invalid, credential-expired, credential-revoked; stale-state when the issuer's keys
+   * are not known and cannot be had
    */
   identify(authorization: string | undefined, policy: AuthPolicy): Principal | Promise<Principal>;
 }

@@ -1,0 +1,94 @@
+/** Signatures and the claims that every verifier knows (RFC 7515, RFC 7519). The only file that knows the library. */
+import { errors, importJWK, jwtVerify } from "jose";
+import { messageOf, Refusal } from "@tocsin/shared";
+import type { WallTime } from "@tocsin/shared";
+import type { Algorithm } from "@tocsin/shared/contract";
+import type { IssuerRules } from "./rules.ts";
+
+/** A key that can verify signatures of one algorithm, and nothing else. */
+export type VerificationKey = CryptoKey;
+
+/** The members of a public key. All others are left out, so that a private key that was published by mistake stays a public one. */
+const publicMembers = ["kty", "crv", "n", "e", "x", "y"] as const;
+const minModulusBits = 2048;
+
+/**
+ * @throws Error when the key is malformed, or too weak to prove anything (RFC 8725 §3.5)
+ */
+export async function importPublicKey(
+  jwk: Readonly<Record<string, unknown>>,
+  algorithm: Algorithm,
+): Promise<VerificationKey> {
+  const members = Object.fromEntries(
+    publicMembers.filter((name) => typeof jwk[name] === "string").map((name) => [name, jwk[name]]),
+  );
+  const key = await importJWK(members, algorithm);
+  if (key instanceof Uint8Array) throw new Error("a shared secret has no place in a key set");
+  assertStrong(key.algorithm);
+  return key;
+}
+
+function assertStrong(algorithm: CryptoKey["algorithm"]): void {
+  const { modulusLength, publicExponent } = algorithm as Partial<webRsaKeyAlgorithm>;
+  if (modulusLength === undefined || publicExponent === undefined) return;
+  if (modulusLength < minModulusBits)
+    throw new Error(`an RSA key of ${modulusLength} bits, ${minModulusBits} are needed`);
+  // With an exponent of 1 every message is its own signature.
+  const exponent = publicExponent.reduce((sum, byte) => sum * 256 + byte, 0);
+  if (exponent < 3 || exponent % 2 === 0)
+    throw new Error(`an RSA key with the exponent ${exponent}`);
+}
+
+interface webRsaKeyAlgorithm {
+  readonly modulusLength: number;
+  readonly publicExponent: Uint8Array;
+}
+
+/** @throws Error when the secret is shorter than the hash (RFC 7518 §3.2) */
+export async function importSecret(secret: string, algorithm: Algorithm): Promise<VerificationKey> {
+  const bytes = new TextEncoder().encode(secret);
+  const bits = Number(algorithm.slice(2));
+  if (bytes.length * 8 < bits)
+    throw new Error(`a secret of ${bytes.length} bytes for ${algorithm}`);
+  return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: `SHA-${bits}` }, false, [
+    "verify",
+  ]);
+}
+
+/**
+ * Verifies signature, `iss`, `aud`, `exp` and `nbf`.
+ *
+ * @param text a token that `readToken` took
+ * @param keys those that may have signed it
+ * @throws Refusal credential-invalid, credential-expired
+ */
+export async function verifyToken(
+  text: string,
+  algorithm: Algorithm,
+  keys: readonly VerificationKey[],
+  rules: IssuerRules,
+  now: WallTime,
+): Promise<Readonly<Record<string, unknown>>> {
+  for (const key of keys) {
+    try {
+      const { payload } = await jwtVerify(text, key, {
+        algorithms: [algorithm],
+        issuer: rules.issuer,
+        audience: [...rules.audience],
+        clockTolerance: rules.toleranceSeconds,
+        currentDate: new Date(now),
+        requiredClaims: ["exp", "iat", "sub"],
+      });
+      return payload;
+    } catch (thrown) {
+      // Another key of the same name may have signed it.
+      if (thrown instanceof errors.JWSSignatureVerificationFailed) continue;
+      const code =
+        thrown instanceof errors.JWTExpired ? "credential-expired" : "credential-invalid";
+      throw new Refusal(code, { cause: messageOf(thrown) });
+    }
+  }
+  throw new Refusal("credential-invalid", {
+    cause: keys.length === 0 ? "no key of the issuer fits" : "the signature is not the issuer's",
+  });
+}
