@@ -1,7 +1,7 @@
 /** For tests: the request path as it is in a proxy, with raw sockets on both ends. */
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
-import { createLog, silentLog, systemClock } from "@tocsin/shared";
+import { createLog, silentLog, sleep, systemClock } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds } from "@tocsin/shared";
 import { Config } from "@tocsin/shared/contract";
 import type { Identity } from "../identity/identity.ts";
@@ -225,11 +225,11 @@ export function codeOf(answer: string): string | undefined {
 
 /** Waits until there is a value, at most 8 seconds. */
 export async function soon<Value>(find: () => Value | undefined | false): Promise<Value> {
-  const deadlineAt = performance.now() + 8_000;
+  const deadlineAt = systemClock.monotonic() + 8_000;
   for (;;) {
     const found = find();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > deadlineAt) throw new Error("waited for nothing");
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (systemClock.monotonic() > deadlineAt) throw new Error("waited for nothing");
+    await sleep(systemClock, 5);
   }
 }

@@ -6,12 +6,16 @@
 
 /** What stands at one pattern: a value for each method, or one for all of them. */
 interface Place<Value> {
-  readonly byMethod: Map<string, Value>;
+  /** Side by side with the values: methods are few, and comparing them is cheaper than hashing. */
+  readonly methods: string[];
+  readonly values: Value[];
   any: Value | undefined;
 }
 
 interface Branch<Value> {
-  texts: Map<string, Branch<Value>> | undefined;
+  /** What follows by its text. A few are compared in place; for more, the segment is cut out and looked up. */
+  few: { readonly text: string; readonly next: Branch<Value> }[];
+  many: Map<string, Branch<Value>> | undefined;
   parameter: Branch<Value> | undefined;
   /** Values of the pattern that ends here. */
   here: Place<Value> | undefined;
@@ -36,11 +40,7 @@ export class Trie<Value> {
         return put((at.rest ??= place()), methods, value);
       if (segment.startsWith("{")) at = at.parameter ??= branch();
       else {
-        const text = spelled(segment);
-        at.texts ??= new Map();
-        let next = at.texts.get(text);
-        if (next === undefined) at.texts.set(text, (next = branch()));
-        at = next;
+        at = grown(at, spelled(segment));
       }
     }
     put((at.here ??= place()), methods, value);
@@ -68,12 +68,10 @@ function descend<Value>(
     return (at.here && valueAt(at.here, method)) ?? (at.rest && valueAt(at.rest, method));
   let end = path.indexOf("/", start);
   if (end === -1) end = path.length;
-  if (at.texts !== undefined) {
-    const next = at.texts.get(path.slice(start, end));
-    if (next !== undefined) {
-      const found = descend(next, path, end + 1, method);
-      if (found !== undefined) return found;
-    }
+  const next = follow(at, path, start, end);
+  if (next !== undefined) {
+    const found = descend(next, path, end + 1, method);
+    if (found !== undefined) return found;
   }
   if (at.parameter !== undefined && end > start) {
     const found = descend(at.parameter, path, end + 1, method);
@@ -94,7 +92,7 @@ function collect<Value>(
   else {
     let end = path.indexOf("/", start);
     if (end === -1) end = path.length;
-    const next = at.texts?.get(path.slice(start, end));
+    const next = follow(at, path, start, end);
     if (next !== undefined && collect(next, path, end + 1, found)) return true;
     if (at.parameter !== undefined && end > start && collect(at.parameter, path, end + 1, found))
       return true;
@@ -102,32 +100,68 @@ function collect<Value>(
   for (const place of places) {
     if (place === undefined) continue;
     if (place.any !== undefined) return true;
-    for (const method of place.byMethod.keys()) found.add(method);
+    for (const method of place.methods) found.add(method);
   }
   return false;
 }
 
-function valueAt<Value>(place: Place<Value>, method: string): Value | undefined {
-  if (place.byMethod.size === 0) return place.any;
+function valueAt<Value>({ methods, values, any }: Place<Value>, method: string): Value | undefined {
+  for (let index = 0; index < methods.length; index += 1)
+    if (methods[index] === method) return values[index];
   // RFC 9110 §9.3.2: HEAD is GET without the content.
-  return (
-    place.byMethod.get(method) ??
-    (method === "HEAD" ? place.byMethod.get("GET") : undefined) ??
-    place.any
-  );
+  if (method === "HEAD" && methods.length > 0) return values[methods.indexOf("GET")] ?? any;
+  return any;
 }
 
 function put<Value>(at: Place<Value>, methods: readonly string[] | undefined, value: Value): void {
   if (methods === undefined) at.any ??= value;
-  else for (const method of methods) if (!at.byMethod.has(method)) at.byMethod.set(method, value);
+  else {
+    for (const method of methods) {
+      if (at.methods.includes(method)) continue;
+      at.methods.push(method);
+      at.values.push(value);
+    }
+  }
+}
+
+/** Up to this many texts are compared one by one: cheaper than cutting out a segment and hashing it. */
+const fewAtMost = 4;
+
+function follow<Value>(
+  at: Branch<Value>,
+  path: string,
+  start: number,
+  end: number,
+): Branch<Value> | undefined {
+  if (at.many !== undefined) return at.many.get(path.slice(start, end));
+  const { few } = at;
+  for (let index = 0; index < few.length; index += 1) {
+    const { text } = few[index]!;
+    if (text.length === end - start && path.startsWith(text, start)) return few[index]!.next;
+  }
+  return undefined;
+}
+
+/** The branch behind a text; a new one when there is none yet. */
+function grown<Value>(at: Branch<Value>, text: string): Branch<Value> {
+  const known = follow(at, text, 0, text.length);
+  if (known !== undefined) return known;
+  const next = branch<Value>();
+  if (at.many !== undefined) at.many.set(text, next);
+  else if (at.few.length < fewAtMost) at.few.push({ text, next });
+  else {
+    at.many = new Map([...at.few.map((one) => [one.text, one.next] as const), [text, next]]);
+    at.few = [];
+  }
+  return next;
 }
 
 function branch<Value>(): Branch<Value> {
-  return { texts: undefined, parameter: undefined, here: undefined, rest: undefined };
+  return { few: [], many: undefined, parameter: undefined, here: undefined, rest: undefined };
 }
 
 function place<Value>(): Place<Value> {
-  return { byMethod: new Map(), any: undefined };
+  return { methods: [], values: [], any: undefined };
 }
 
 /** A segment as it stands in a request target: what is not allowed there is percent-encoded, in upper case. */

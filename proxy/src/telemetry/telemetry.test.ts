@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { createAccessLog } from "./access-log.ts";
 import type { ExchangeRecord } from "./access-log.ts";
 import { createMetrics } from "./metrics.ts";
+import type { FleetReading } from "./metrics.ts";
 
 const record: ExchangeRecord = {
   requestId: "id-1",
@@ -107,7 +108,7 @@ test("replicas and instances are read when they are asked for", async () => {
   let applied = 1;
   const metrics = createMetrics({
     version: "1",
-    fleet: () => ({
+    fleet: (): FleetReading => ({
       replicas: [
         {
           journal: "health",

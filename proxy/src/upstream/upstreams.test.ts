@@ -77,6 +77,13 @@ describe("answers that are wrong", () => {
     expect(answer).not.toMatch(/103|Link/);
   });
 
+  // A limit of the client library, which takes an unasked 100 for a broken answer. It must stay a clean refusal.
+  test("a 100 Continue that nobody asked for is a 502", async () => {
+    const eager = await origin(answering(`HTTP/1.1 100 Continue\r\n\r\n${ok}`));
+    const gateway = await gatewayTo([eager.port]);
+    expect(statusOf(await get(gateway.port))).toBe(502);
+  });
+
   test.each([
     ["204", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"],
     ["304", 'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 9\r\n\r\n'],
