@@ -25,3 +25,9 @@ export function understood<T>(schema: Schema<T>, document: unknown): T {
     { cause: parsed.error },
   );
 }
+
+/** The list in an answer such as `{ services: [ … ] }`. @throws CommandFailed as {@link understood} */
+export function understoodList<T>(schema: Schema<T>, name: string, document: unknown): T {
+  const holder = typeof document === "object" && document !== null ? document : {};
+  return understood(schema, (holder as Readonly<Record<string, unknown>>)[name]);
+}

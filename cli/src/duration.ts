@@ -4,9 +4,9 @@ import { CommandFailed } from "./terminal.ts";
 /** Reads a duration of the command line; `0` is none at all. @throws CommandFailed naming the option */
 export function durationOf(option: string, text: string): Milliseconds {
   const durationMs = text === "0" ? 0 : parseDuration(text);
-  if (durationMs === undefined || durationMs > 600_000) {
+  if (durationMs === undefined || durationMs > 60_000) {
     throw new CommandFailed(
-      `${option}: ${JSON.stringify(text)} is not a duration up to 10 minutes: write 0, 500ms, 2s or 1m`,
+      `${option}: ${JSON.stringify(text)} is not a duration up to 1m: write 0, 500ms or 2s`,
     );
   }
   return durationMs;

@@ -174,6 +174,22 @@ describe("a config", () => {
     expect(api.asked[2]).toMatchObject({ type: "application/yaml", body: "version: 1 # here\n" });
   });
 
+  test("is tried without being applied, and what would become of it is said", async () => {
+    await using api = await startAdminApi();
+    const { environment } = api;
+    const args = ["config", "apply", "-", "--dry-run"];
+    for (const [changes, stdout] of [
+      [true, "valid; would be applied as revision 5\n"],
+      [false, "valid; the same as revision 4, nothing would change\n"],
+    ] as const) {
+      api.answers["PUT /v1/config"] = { body: { valid: true, changes, revision: 4 } };
+      expect(await tocsin(args, { environment })).toMatchObject({ code: 0, stdout, stderr: "" });
+      expect(api.asked.at(-1)?.path).toBe("/v1/config?dryRun=true");
+    }
+    const json = await tocsin([...args, "--json"], { environment });
+    expect(JSON.parse(json.stdout)).toEqual({ valid: true, changes: false, revision: 4 });
+  });
+
   test("that is refused is told line by line, as an editor reads it", async () => {
     await using api = await startAdminApi();
     const errors = [
@@ -236,7 +252,9 @@ describe("looking", () => {
 
   test("services list and show print a table, and the document with --json", async () => {
     await using api = await startAdminApi();
-    api.answers["GET /v1/services"] = { body: [users, { service: "empty", instances: [] }] };
+    api.answers["GET /v1/services"] = {
+      body: { services: [users, { service: "empty", instances: [] }] },
+    };
     api.answers["GET /v1/services/users"] = { body: users };
     const { environment } = api;
     const table =
@@ -263,43 +281,48 @@ describe("looking", () => {
     await using api = await startAdminApi();
     const report = { epoch: "e", applied: 57, head: 57, state: "live", stalenessMs: 40 };
     api.answers["GET /v1/proxies"] = {
-      body: [
-        {
-          proxy: "edge-1",
-          version: "0.1.0",
-          lastSeenMs: 412.3,
-          journals: {
-            catalogue: report,
-            health: { ...report, state: "suspect", head: 60, stalenessMs: 4000 },
-            revocations: { ...report, poisoned: { count: 1, sequence: 9, error: "not JSON" } },
+      body: {
+        proxies: [
+          {
+            proxy: "edge-1",
+            version: "0.1.0",
+            live: true,
+            lastSeenMs: 412.3,
+            journals: {
+              catalogue: report,
+              health: { ...report, state: "suspect", head: 60, stalenessMs: 4000 },
+              revocations: { ...report, poisoned: { count: 1, sequence: 9, error: "not JSON" } },
+            },
           },
-        },
-      ],
+        ],
+      },
     };
     const ran = await tocsin(["proxies", "list"], { environment: api.environment });
     expect(ran).toMatchObject({
       code: 0,
       stdout:
-        "PROXY    VERSION   SEEN         CATALOGUE   HEALTH                     REVOCATIONS\n" +
-        "edge-1   0.1.0     412 ms ago   57 live     57/60 suspect, 4.0 s old   57 live, 1 refused\n",
+        "PROXY    VERSION   STATE   SEEN         CATALOGUE   HEALTH                     REVOCATIONS\n" +
+        "edge-1   0.1.0     live    412 ms ago   57 live     57/60 suspect, 4.0 s old   57 live, 1 refused\n",
     });
   });
 
   test("revocations list shows what is in force; texts cannot steer the terminal", async () => {
     await using api = await startAdminApi();
     api.answers["GET /v1/revocations"] = {
-      body: [
-        { id: "a", kind: "token", sequence: 1, issuer: "dev", jti: "j", expiresAt: 1700000000 },
-        {
-          id: "b",
-          kind: "user",
-          sequence: 2,
-          subject: "ada",
-          issuedBefore: 1700000000,
-          expiresAt: 1e11,
-          reason: "\u001B[2J\ngone",
-        },
-      ],
+      body: {
+        revocations: [
+          { id: "a", kind: "token", sequence: 1, issuer: "dev", jti: "j", expiresAt: 1700000000 },
+          {
+            id: "b",
+            kind: "user",
+            sequence: 2,
+            subject: "ada",
+            issuedBefore: 1700000000,
+            expiresAt: 1e11,
+            reason: "\u001B[2J\ngone",
+          },
+        ],
+      },
     };
     const ran = await tocsin(["revocations", "list"], { environment: api.environment });
     expect(ran.code).toBe(0);
@@ -310,7 +333,7 @@ describe("looking", () => {
     );
   });
 
-  test("nothing to show is said on standard error, and is an empty list with --json", async () => {
+  test("nothing to show is said on standard error, and is an empty list in the document with --json", async () => {
     await using api = await startAdminApi();
     const { environment } = api;
     for (const [words, path] of [
@@ -318,11 +341,11 @@ describe("looking", () => {
       [["proxies", "list"], "proxies"],
       [["revocations", "list"], "revocations"],
     ] as const) {
-      api.answers[`GET /v1/${path}`] = { body: [] };
+      api.answers[`GET /v1/${path}`] = { body: { [path]: [] } };
       expect(await tocsin(words, { environment })).toMatchObject({ code: 0, stdout: "" });
       expect(await tocsin([...words, "--json"], { environment })).toMatchObject({
         code: 0,
-        stdout: "[]\n",
+        stdout: `{"${path}":[]}\n`,
         stderr: "",
       });
     }
@@ -349,7 +372,7 @@ describe("when it does not work", () => {
 
   test("a token is found in the state directory; a missing or wrong one is told with the places", async () => {
     await using api = await startAdminApi();
-    api.answers["GET /v1/services"] = { body: [] };
+    api.answers["GET /v1/services"] = { body: { services: [] } };
     const directory = mkdtempSync(join(tmpdir(), "tocsin-cli-"));
     const environment = { TOCSIN_ADMIN_URL: api.url, TOCSIN_STATE_DIR: directory };
     const none = await tocsin(list, { environment });

@@ -113,6 +113,7 @@ function addConfig(config: Command, running: Running): void {
     .command("apply <file>")
     .description("apply a config file (- for standard input) on every proxy, all of it or nothing")
     .addOption(wait())
+    .option("--dry-run", "say what would become of it, and change nothing")
     .option("--if-match <revision>", "only if this revision is the applied one")
     .action(
       running<ApplyOptions, [string]>(async (invocation, file) =>

@@ -1,5 +1,5 @@
 import { ConfigApplied } from "@tocsin/shared/contract";
-import { AdminProblem, adminClient } from "../admin-client.ts";
+import { AdminProblem, adminClient, type Call } from "../admin-client.ts";
 import { understood } from "../answer.ts";
 import { printProblems, readConfigFile } from "../config-file.ts";
 import { durationOf } from "../duration.ts";
@@ -22,6 +22,7 @@ export async function validateConfig(invocation: Invocation, file: string): Prom
 export interface ApplyOptions {
   readonly wait: string;
   readonly ifMatch?: string;
+  readonly dryRun?: true;
 }
 
 /** `tocsin config apply FILE`: all of it, on every proxy, or nothing. */
@@ -31,32 +32,41 @@ export async function applyConfig(
 ): Promise<ExitCode> {
   const { terminal, json, options } = invocation;
   const waitMs = durationOf("--wait", options.wait);
-  const { name, source, mediaType } = await readConfigFile(terminal, file);
+  const config = await readConfigFile(terminal, file);
   const client = adminClient(terminal);
+  const put: Call = {
+    method: "PUT",
+    path: options.dryRun ? "/v1/config?dryRun=true" : `/v1/config?wait=${waitMs}ms`,
+    body: { type: config.mediaType, text: config.source },
+    waitMs,
+    ...(options.ifMatch === undefined ? {} : { headers: { "if-match": `"${options.ifMatch}"` } }),
+  };
   try {
-    const { document } = await withProgress(
-      terminal,
-      client.clock,
-      "waiting for every proxy to apply it",
-      client.callJson({
-        method: "PUT",
-        path: `/v1/config?wait=${waitMs}ms`,
-        body: { type: mediaType, text: source },
-        waitMs,
-        ...(options.ifMatch === undefined
-          ? {}
-          : { headers: { "if-match": `"${options.ifMatch}"` } }),
-      }),
-    );
+    const work = client.callJson(put);
+    const waiting = "waiting for every proxy to apply it";
+    const { document } = await withProgress(terminal, client.clock, waiting, work);
+    if (options.dryRun) return reportTrial(invocation, document);
     const answer = understood(ConfigApplied, document);
     if (!json) terminal.stdout.write(`revision ${answer.revision}\n`);
     return reportOrder(invocation, "catalogue", answer, waitMs > 0);
   } catch (error) {
     const problems = error instanceof AdminProblem ? error.problem.errors : undefined;
     if (problems === undefined || problems.length === 0 || json) throw error;
-    printProblems(terminal, name, problems, "nothing was changed");
+    printProblems(terminal, config.name, problems, "nothing was changed");
     return 1;
   }
+}
+
+function reportTrial({ terminal, json }: Invocation, document: unknown): ExitCode {
+  const { changes, revision } = document as { changes?: unknown; revision?: unknown };
+  if (json) printJson(terminal, document);
+  else if (changes === true)
+    terminal.stdout.write(`valid; would be applied as revision ${Number(revision) + 1}\n`);
+  else
+    terminal.stdout.write(
+      `valid; the same as revision ${String(revision)}, nothing would change\n`,
+    );
+  return 0;
 }
 
 /** `tocsin config show`: the applied config as it was written, secrets unresolved. */

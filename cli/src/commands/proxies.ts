@@ -1,6 +1,6 @@
 import { ProxyView } from "@tocsin/shared/contract";
 import { adminClient } from "../admin-client.ts";
-import { understood } from "../answer.ts";
+import { understoodList } from "../answer.ts";
 import { painter } from "../paint.ts";
 import { span, table } from "../table.ts";
 import { printJson, type ExitCode, type Invocation } from "../terminal.ts";
@@ -10,20 +10,27 @@ const journals = ["catalogue", "health", "revocations"] as const;
 /** `tocsin proxies list` */
 export async function listProxies({ terminal, json }: Invocation): Promise<ExitCode> {
   const { document } = await adminClient(terminal).callJson({ path: "/v1/proxies" });
-  const proxies = understood(ProxyView.array(), document);
+  const proxies = understoodList(ProxyView.array(), "proxies", document);
   if (json) {
     printJson(terminal, document);
     return 0;
   }
   if (proxies.length === 0) {
-    terminal.stderr.write("No proxy has been heard in the last seconds.\n");
+    terminal.stderr.write("No proxy has been heard.\n");
     return 0;
   }
   const paint = painter(terminal, terminal.stdout);
-  const heading = ["PROXY", "VERSION", "SEEN", ...journals.map((name) => name.toUpperCase())];
+  const heading = [
+    "PROXY",
+    "VERSION",
+    "STATE",
+    "SEEN",
+    ...journals.map((name) => name.toUpperCase()),
+  ];
   const rows = proxies.map((proxy) => [
     proxy.proxy,
     proxy.version,
+    proxy.live ? "live" : "away",
     `${span(proxy.lastSeenMs)} ago`,
     ...journals.map((name) => standing(proxy.journals[name])),
   ]);
@@ -31,7 +38,8 @@ export async function listProxies({ terminal, json }: Invocation): Promise<ExitC
     table([heading, ...rows], {
       paint(cell, row, column) {
         if (row === 0) return paint("grey", cell);
-        if (column < 3) return cell;
+        if (column === 2) return paint(cell === "live" ? "green" : "red", cell);
+        if (column < 4) return cell;
         return paint(/^\d+ live$/.test(cell) ? "green" : "yellow", cell);
       },
     }),

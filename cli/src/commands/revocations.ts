@@ -1,6 +1,6 @@
 import { RevocationView } from "@tocsin/shared/contract";
 import { adminClient } from "../admin-client.ts";
-import { understood } from "../answer.ts";
+import { understoodList } from "../answer.ts";
 import { painter } from "../paint.ts";
 import { table } from "../table.ts";
 import { printJson, type ExitCode, type Invocation } from "../terminal.ts";
@@ -10,7 +10,7 @@ const heading = ["SEQUENCE", "KIND", "WHAT", "ISSUER", "ISSUED BEFORE", "KEPT UN
 /** `tocsin revocations list` */
 export async function listRevocations({ terminal, json }: Invocation): Promise<ExitCode> {
   const { document } = await adminClient(terminal).callJson({ path: "/v1/revocations" });
-  const revocations = understood(RevocationView.array(), document);
+  const revocations = understoodList(RevocationView.array(), "revocations", document);
   if (json) {
     printJson(terminal, document);
     return 0;

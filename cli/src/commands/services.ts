@@ -1,6 +1,6 @@
 import { ServiceView } from "@tocsin/shared/contract";
 import { adminClient } from "../admin-client.ts";
-import { understood } from "../answer.ts";
+import { understood, understoodList } from "../answer.ts";
 import { painter, type Colour } from "../paint.ts";
 import { span, table } from "../table.ts";
 import { printJson, type ExitCode, type Invocation } from "../terminal.ts";
@@ -12,7 +12,7 @@ const heading = ["SERVICE", "INSTANCE", "VERDICT", "STATE", "URL", "WEIGHT", "LE
 /** `tocsin services list` */
 export async function listServices(invocation: Invocation): Promise<ExitCode> {
   const { document } = await adminClient(invocation.terminal).callJson({ path: "/v1/services" });
-  const services = understood(ServiceView.array(), document);
+  const services = understoodList(ServiceView.array(), "services", document);
   show(invocation, services, document, "No service has registered yet, and the config names none.");
   return 0;
 }
