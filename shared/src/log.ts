@@ -53,6 +53,8 @@ export interface LogOptions {
 }
 
 export interface FlushableLog extends Log {
+  /** Takes whole JSON lines as they are, where `info` is logged. */
+  lines(text: string): void;
   /** Writes what is buffered, now. Call it before the process ends. */
   flush(): void;
 }

@@ -31,6 +31,17 @@ export class Backlog {
     return entry.epoch === epoch ? entry : undefined;
   }
 
+  /** The last number that waits; 0 when nothing does. */
+  highest(): Sequence {
+    let highest = 0;
+    for (const sequence of this.#entries.keys()) if (sequence > highest) highest = sequence;
+    return highest;
+  }
+
+  holds(matches: (entry: Recorded) => boolean): boolean {
+    return this.#entries.values().some(matches);
+  }
+
   /** Forgets what is no longer waited for: applied, or of another epoch. */
   prune(epoch: Epoch, applied: Sequence): void {
     for (const [sequence, entry] of this.#entries) {

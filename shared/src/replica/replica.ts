@@ -72,12 +72,14 @@ class RunningReplica<Change> implements Replica {
   #applied: Sequence = 0;
   /** The highest head heard of in the present epoch, from a beacon or an answer. */
   #head: Sequence = 0;
+  /** The last beacon, unless something heard since has proved it wrong. */
   #beacon: (Head & { readonly at: Milliseconds }) | undefined;
+  #beaconAt: Milliseconds | undefined;
   #startedAt: Milliseconds;
   /** When it last knew that it was current. */
   #currentAt: Milliseconds | undefined;
-  /** A beacon that said the journal went back; the next one confirms or clears it. */
-  #rewound: { readonly applied: Sequence; readonly at: Milliseconds } | undefined;
+  /** What a beacon must at least say, and since when: what was known when the one before it came. */
+  #mark: { readonly floor: Sequence; readonly at: Milliseconds } | undefined;
 
   #sync: { readonly kind: SyncKind; readonly stop: AbortController } | undefined;
   #started = false;
@@ -184,11 +186,13 @@ class RunningReplica<Change> implements Replica {
     if (this.#closed.signal.aborted) return;
     if (this.#epoch === undefined || this.#sync?.kind === "full") return this.#keep(entry);
     if (entry.epoch !== this.#epoch) {
+      this.#beacon = undefined;
       this.#resync("full", "epoch", this.#timings.jitterMs);
       return this.#keep(entry);
     }
     if (entry.sequence <= this.#applied) {
       if (this.#digests.differs(entry.sequence, entry)) {
+        this.#beacon = undefined;
         this.#resync("full", "rewind", this.#timings.jitterMs);
         this.#keep(entry);
       }
@@ -205,6 +209,7 @@ class RunningReplica<Change> implements Replica {
   }
 
   #keep(entry: Recorded): void {
+    if (entry.epoch === this.#epoch && entry.sequence > this.#head) this.#head = entry.sequence;
     if (this.#backlog.add(entry)) return;
     if (this.#sync === undefined) this.#resync("delta", "backlog");
     else this.#resyncs.backlog++;
@@ -261,35 +266,34 @@ class RunningReplica<Change> implements Replica {
   #heed(head: Head): void {
     if (this.#closed.signal.aborted) return;
     const now = this.#clock.monotonic();
-    this.#beacon = { ...head, at: now };
+    this.#beaconAt = now;
     this.#mute = false;
     this.#unanswered = 0;
-    if (this.#epoch === undefined || this.#sync?.kind === "full") return;
-    if (head.epoch !== this.#epoch) return this.#resync("full", "epoch", this.#timings.jitterMs);
-    if (head.head < this.#applied) return this.#heedRewind(head.head, now);
-    this.#rewound = undefined;
+    if (this.#epoch === undefined || this.#sync?.kind === "full") {
+      this.#beacon = { ...head, at: now };
+      return;
+    }
+    if (head.epoch !== this.#epoch) {
+      this.#beacon = { ...head, at: now };
+      return this.#resync("full", "epoch", this.#timings.jitterMs);
+    }
+    if (this.#mark !== undefined && head.head < this.#mark.floor) {
+      // A beacon may be overtaken by entries that were recorded after it was written; by old ones it cannot be.
+      if (now - this.#mark.at < this.#timings.rewindGraceMs) return;
+      this.#beacon = { ...head, at: now };
+      return this.#resync("full", "rewind", this.#timings.jitterMs);
+    }
+    this.#beacon = { ...head, at: now };
     if (head.head > this.#head) this.#head = head.head;
+    this.#mark = { floor: Math.max(this.#head, this.#applied), at: now };
     if (this.#applied < this.#head) this.#awaitGap();
     this.#noteCurrent();
   }
 
-  /**
-   * The journal seems to have gone back. A beacon may be overtaken by an entry that was recorded after it was written, so one is
-   * no proof: a later one that still has not reached what was applied then is.
-   */
-  #heedRewind(head: Sequence, now: Milliseconds): void {
-    if (this.#rewound === undefined || head >= this.#rewound.applied) {
-      this.#rewound = { applied: this.#applied, at: now };
-      return;
-    }
-    if (now - this.#rewound.at < this.#timings.rewindGraceMs) return;
-    this.#rewound = undefined;
-    this.#resync("full", "rewind", this.#timings.jitterMs);
-  }
-
   #silent(): boolean {
-    const since = Math.max(this.#beacon?.at ?? this.#startedAt, this.#startedAt);
-    return this.#clock.monotonic() - since >= this.#timings.beaconTimeoutMs;
+    return (
+      this.#clock.monotonic() - (this.#beaconAt ?? this.#startedAt) >= this.#timings.beaconTimeoutMs
+    );
   }
 
   #watchBeacon(): void {
@@ -309,8 +313,7 @@ class RunningReplica<Change> implements Replica {
     const applied = this.#applied;
     this.#gapTimer = this.#clock.after(this.#timings.gapGraceMs, () => {
       this.#gapTimer = undefined;
-      if (this.#sync !== undefined || (this.#backlog.size === 0 && this.#applied >= this.#head))
-        return;
+      if (this.#sync !== undefined || this.#applied >= this.#head) return;
       // Something came meanwhile: the rest may be on its way too.
       if (this.#applied > applied && this.#backlog.size === 0) return this.#awaitGap();
       this.#gaps++;
@@ -321,13 +324,7 @@ class RunningReplica<Change> implements Replica {
   /** Everything that is known to be recorded is applied: current, as of the beacon that says so. */
   #noteCurrent(): void {
     const beacon = this.#beacon;
-    if (
-      beacon === undefined ||
-      beacon.epoch !== this.#epoch ||
-      this.#applied < beacon.head ||
-      this.#rewound !== undefined
-    )
-      return;
+    if (beacon === undefined || beacon.epoch !== this.#epoch || this.#applied < beacon.head) return;
     this.#currentAt = Math.max(this.#currentAt ?? 0, beacon.at);
   }
 
@@ -445,7 +442,7 @@ class RunningReplica<Change> implements Replica {
     this.#epoch = answer.epoch;
     this.#applied = answer.to;
     this.#head = answer.to;
-    this.#rewound = undefined;
+    this.#mark = undefined;
     this.#digests.clear();
     for (const entry of answer.entries.slice(-1_024)) this.#digests.add(entry.sequence, entry);
   }
@@ -453,16 +450,27 @@ class RunningReplica<Change> implements Replica {
   /** After an answer: what waited has its turn, and what is still missing is asked for. */
   #settle(): void {
     const now = this.#clock.monotonic();
+    const rewound = this.#backlog.holds(
+      (entry) =>
+        entry.epoch === this.#epoch &&
+        entry.sequence <= this.#applied &&
+        this.#digests.differs(entry.sequence, entry),
+    );
     this.#backlog.prune(this.#epoch!, this.#applied);
     this.#drain();
     const beacon = this.#beacon;
     if (beacon !== undefined && beacon.epoch === this.#epoch && beacon.head > this.#head)
       this.#head = beacon.head;
+    // What waits was recorded too, so the journal stood there at least.
+    this.#head = Math.max(this.#head, this.#backlog.highest());
+    this.#mark = { floor: Math.max(this.#head, this.#applied), at: now };
     // An answer that is at least as new as every head heard of is as good as a beacon.
-    if (this.#applied >= this.#head && this.#rewound === undefined) this.#currentAt = now;
-    if (this.#applied < this.#head || this.#backlog.size > 0) this.#awaitGap();
+    if (this.#applied >= this.#head) this.#currentAt = now;
+    if (this.#applied < this.#head) this.#awaitGap();
     this.#options.onChange?.();
     this.#resolveSynced();
+    // Heard while we asked: other entries under numbers that the answer has. The journal was rewound after the answer was written.
+    if (rewound) this.#resync("full", "rewind", this.#timings.jitterMs);
   }
 
   #retryDelay(failures: number): Milliseconds {

@@ -1,0 +1,317 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createVirtualClock, type VirtualClock } from "../../../test/harness/virtual-clock.ts";
+import { BusUnavailable } from "../bus/bus.ts";
+import { silentLog } from "../log.ts";
+import { startReplica, type Replica, type ReplicaOptions } from "./replica.ts";
+import type { AppliedOrder } from "./source.ts";
+import { ModelJournal, ModelSource, ReplaceTable } from "./testing/model.ts";
+
+let clock: VirtualClock;
+let journal: ModelJournal;
+let source: ModelSource;
+let table: ReplaceTable;
+let replica: Replica;
+let orders: AppliedOrder[];
+
+function start(more: Partial<ReplicaOptions<never>> = {}): void {
+  replica = startReplica({
+    journal: "catalogue",
+    source,
+    table,
+    clock,
+    random: () => 0.5,
+    log: silentLog,
+    onApplied: (order) => orders.push(order),
+    ...(more as object),
+  });
+}
+/** Live, with three entries applied. */
+async function startLive(): Promise<void> {
+  for (const key of ["a", "b", "c"]) journal.append(key);
+  start();
+  await clock.pass(10);
+  source.beacon(journal.head);
+  expect(replica.status()).toMatchObject({ state: "live", applied: 3, head: 3 });
+}
+/** A beacon each second for so long. */
+async function beat(seconds: number): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    source.beacon(journal.head);
+    await clock.pass(1_000);
+  }
+  source.beacon(journal.head);
+}
+
+beforeEach(() => {
+  clock = createVirtualClock();
+  journal = new ModelJournal();
+  source = new ModelSource(journal, clock);
+  table = new ReplaceTable();
+  orders = [];
+});
+afterEach(() => replica[Symbol.asyncDispose]());
+
+describe("start", () => {
+  test("it subscribes before it asks, and what was recorded meanwhile is applied after the snapshot", async () => {
+    journal.append("a");
+    start();
+    await clock.pass(0);
+    expect(source.asked).toHaveLength(1);
+    const late = journal.append("b");
+    source.feed(late);
+    expect(table.bodies.size).toBe(0);
+    await clock.pass(5);
+    expect([...table.bodies.keys()]).toEqual(["a", "b"]);
+    expect(replica.status()).toMatchObject({ applied: 2, resyncs: { start: 1, repair: 0 } });
+    await replica.synced;
+  });
+
+  test("who answers with less than a beacon has told is not believed", async () => {
+    for (const key of ["a", "b"]) journal.append(key);
+    const behind = journal.answer({ epoch: undefined, applied: 0, atLeast: 0 });
+    journal.append("c");
+    let first = true;
+    const honest = source.answering;
+    source.answering = (question, signal) => {
+      if (!first) return honest(question, signal);
+      first = false;
+      return Promise.resolve(behind);
+    };
+    start();
+    source.beacon(journal.head);
+    await clock.pass(0);
+    source.beacon(journal.head);
+    await clock.pass(500);
+    expect(replica.status().applied).toBe(3);
+  });
+
+  test("an answer that declines is asked again", async () => {
+    journal.append("a");
+    const honest = source.answering;
+    let declined = 0;
+    source.answering = (question, signal) =>
+      declined++ < 2
+        ? Promise.resolve({ mode: "retry", afterMs: 50, why: "starting" })
+        : honest(question, signal);
+    start();
+    await clock.pass(300);
+    expect(source.asked).toHaveLength(3);
+    expect(replica.status().applied).toBe(1);
+  });
+
+  test("a table from disk asks for what came after it, and its age is unknown until then", async () => {
+    for (const key of ["a", "b", "c"]) journal.append(key);
+    source.answering = () => new Promise(() => {});
+    start({ restored: { epoch: journal.epoch, applied: 2 } });
+    await clock.pass(10);
+    expect(source.asked[0]).toMatchObject({ epoch: "epoch-1", applied: 2 });
+    expect(replica.status().stalenessMs).toBeUndefined();
+  });
+});
+
+describe("the feed", () => {
+  test("the next entry is applied at once, an old one is dropped, one that comes too early waits", async () => {
+    await startLive();
+    const [four, five] = [journal.append("d"), journal.append("e")];
+    source.feed(five);
+    expect(table.bodies.has("e")).toBe(false);
+    source.feed(four);
+    source.feed(four);
+    expect(replica.status()).toMatchObject({ applied: 5, gaps: 0 });
+    expect(table.applied).toEqual([4, 5]);
+  });
+
+  test("a hole that lasts 50 ms is repaired", async () => {
+    await startLive();
+    journal.append("lost");
+    source.feed(journal.append("e"));
+    await clock.pass(49);
+    expect(replica.status().applied).toBe(3);
+    await clock.pass(5);
+    expect(replica.status()).toMatchObject({
+      state: "live",
+      applied: 5,
+      gaps: 1,
+      resyncs: { repair: 1 },
+    });
+    expect(table.bodies.has("lost")).toBe(true);
+  });
+
+  test("an entry of another epoch brings a resync", async () => {
+    await startLive();
+    journal.recreate();
+    source.feed(journal.append("new"));
+    await clock.pass(600);
+    expect(replica.status()).toMatchObject({ epoch: "epoch-2", applied: 1, resyncs: { epoch: 1 } });
+    expect([...table.bodies.keys()]).toEqual(["new"]);
+  });
+
+  test("another entry under an old number means the journal was rewound", async () => {
+    await startLive();
+    journal.rewind(2);
+    source.feed(journal.append("other"));
+    await clock.pass(600);
+    expect(replica.status()).toMatchObject({ applied: 3, resyncs: { rewind: 1 } });
+    expect([...table.bodies.keys()]).toEqual(["a", "b", "other"]);
+  });
+
+  test("a backlog beyond its bound is dropped, and repaired by asking", async () => {
+    for (const key of ["a", "b", "c"]) journal.append(key);
+    start({ timings: { backlog: 10 } });
+    await clock.pass(10);
+    journal.append("lost");
+    for (let count = 0; count < 30; count++) source.feed(journal.append(`k${count}`));
+    await clock.pass(200);
+    expect(replica.status().applied).toBe(34);
+    expect(replica.status().resyncs.backlog).toBeGreaterThan(0);
+  });
+
+  test("a poisoned entry is refused, counted and passed over, and the order's sender is told", async () => {
+    await startLive();
+    const before = new Map(table.bodies);
+    source.feed(journal.append("a", "poison", "order-1"));
+    expect(table.bodies).toEqual(before);
+    expect(replica.status()).toMatchObject({
+      applied: 4,
+      poisoned: { count: 1, sequence: 4, error: "poisoned" },
+    });
+    expect(orders).toEqual([
+      { operation: "order-1", sequence: 4, epoch: "epoch-1", error: "poisoned" },
+    ]);
+    source.feed(journal.append("d"));
+    expect(replica.status().applied).toBe(5);
+  });
+
+  test("orders are acknowledged, those that a repair brought too", async () => {
+    await startLive();
+    source.feed(journal.append("d", "x", "order-1"));
+    journal.append("e", "y", "order-2");
+    source.beacon(journal.head);
+    await clock.pass(100);
+    expect(orders.map(({ operation }) => operation)).toEqual(["order-1", "order-2"]);
+  });
+});
+
+describe("the beacon", () => {
+  test("a lost last entry is repaired when the beacon has been ahead for 50 ms", async () => {
+    await startLive();
+    journal.append("lost");
+    source.beacon(journal.head);
+    expect(replica.status().state).toBe("syncing");
+    await clock.pass(49);
+    expect(replica.status().applied).toBe(3);
+    await clock.pass(5);
+    expect(replica.status()).toMatchObject({ state: "live", applied: 4, resyncs: { repair: 1 } });
+  });
+
+  test("another epoch brings a resync", async () => {
+    await startLive();
+    journal.recreate();
+    journal.append("new");
+    source.beacon(journal.head);
+    await clock.pass(600);
+    expect(replica.status()).toMatchObject({ epoch: "epoch-2", applied: 1 });
+  });
+
+  test("a head that stays behind what was applied brings a resync, one that was overtaken does not", async () => {
+    await startLive();
+    const old = journal.head;
+    source.feed(journal.append("d"));
+    source.beacon(old);
+    await clock.pass(300);
+    source.beacon(journal.head);
+    await clock.pass(1_000);
+    expect(replica.status()).toMatchObject({ applied: 4, resyncs: { rewind: 0 } });
+
+    journal.rewind(2);
+    await beat(2);
+    await clock.pass(600);
+    expect(replica.status()).toMatchObject({ applied: 2, resyncs: { rewind: 1 } });
+    expect([...table.bodies.keys()]).toEqual(["a", "b"]);
+  });
+
+  test("staleness is the time since the last beacon that agreed", async () => {
+    await startLive();
+    await clock.pass(700);
+    expect(replica.status().stalenessMs).toBe(700);
+    source.beacon(journal.head);
+    expect(replica.status().stalenessMs).toBe(0);
+  });
+
+  test("three seconds of silence are suspect; an answer is as good as a beacon", async () => {
+    await startLive();
+    await clock.pass(2_900);
+    expect(replica.status().state).toBe("live");
+    await clock.pass(700);
+    expect(replica.status().state).toBe("suspect");
+    expect(replica.status().resyncs.suspect).toBe(1);
+    expect(replica.status().stalenessMs).toBeLessThan(700);
+    expect(source.reconnects).toBe(0);
+    source.beacon(journal.head);
+    expect(replica.status().state).toBe("live");
+  });
+
+  test("two questions without an answer bring a new connection", async () => {
+    await startLive();
+    source.answering = () => Promise.reject(new BusUnavailable("timeout", "no answer"));
+    await clock.pass(6_000);
+    expect(source.reconnects).toBeGreaterThan(0);
+    expect(replica.status().state).toBe("stale");
+    expect(replica.status().stalenessMs).toBeGreaterThan(5_000);
+  });
+
+  test("that nobody is there to answer is no reason for a new connection", async () => {
+    await startLive();
+    source.answering = () => Promise.reject(new BusUnavailable("no-responders", "nobody"));
+    await clock.pass(10_000);
+    expect(source.reconnects).toBe(0);
+    expect(replica.status().state).toBe("suspect");
+  });
+});
+
+describe("a connection that came back", () => {
+  test("asks for what came meanwhile", async () => {
+    await startLive();
+    for (const key of ["d", "e"]) journal.append(key);
+    source.comeBack();
+    await clock.pass(600);
+    expect(replica.status()).toMatchObject({ applied: 5, resyncs: { reconnect: 1 } });
+  });
+
+  test("in the middle of a question asks no second one, and misses nothing", async () => {
+    await startLive();
+    journal.append("d");
+    source.comeBack();
+    source.comeBack();
+    journal.append("e");
+    await clock.pass(600);
+    source.beacon(journal.head);
+    await clock.pass(100);
+    expect(replica.status().applied).toBe(5);
+  });
+
+  test("a delta of a keyed journal has holes in its numbers, and that is no gap", async () => {
+    journal = new ModelJournal(true);
+    source = new ModelSource(journal, clock);
+    await startLive();
+    for (let count = 0; count < 10; count++) journal.append("same");
+    source.comeBack();
+    await clock.pass(600);
+    expect(replica.status()).toMatchObject({ applied: 13, gaps: 0 });
+    expect(table.bodies.get("same")).toBe("body-13");
+  });
+});
+
+test("disposed in the middle of a question, it changes nothing any more and leaves no timer", async () => {
+  journal.append("a");
+  start();
+  await clock.pass(0);
+  await replica[Symbol.asyncDispose]();
+  await clock.pass(5_000);
+  source.feed(journal.append("b"));
+  source.beacon(journal.head);
+  expect(table.bodies.size).toBe(0);
+  await replica[Symbol.asyncDispose]();
+  await clock.pass(60_000);
+  expect(clock.timers).toBe(0);
+});

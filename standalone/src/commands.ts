@@ -1,0 +1,59 @@
+/** The serving commands, from a command line's context to an exit code. */
+import { adminToken } from "./admin-token.ts";
+import type { CommandContext } from "./command.ts";
+import { serve } from "./serve.ts";
+import { startClusterControlPlane, startClusterProxy, startStandalone } from "./start.ts";
+
+/** `tocsin standalone`: both planes in this process. */
+export function runStandalone(context: CommandContext): Promise<number> {
+  return serve(context, "standalone", async (prepared) => {
+    const token = adminToken(prepared.settings);
+    const running = await startStandalone({
+      ...prepared,
+      adminToken: token,
+      environment: context.environment,
+    });
+    return {
+      bound: {
+        role: "standalone",
+        proxy: running.proxy.url,
+        probe: running.proxy.probeUrl,
+        admin: running.controlPlane.adminUrl,
+        ...fileOf(token),
+      },
+      [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+    };
+  });
+}
+
+/** `tocsin control-plane`: one node of a cluster's control plane. */
+export function runControlPlane(context: CommandContext): Promise<number> {
+  return serve(context, "control-plane", async (prepared) => {
+    const token = adminToken(prepared.settings);
+    const running = await startClusterControlPlane(
+      { ...prepared, adminToken: token, environment: context.environment },
+      context.stop,
+    );
+    return {
+      bound: { role: "control-plane", admin: running.controlPlane.adminUrl, ...fileOf(token) },
+      [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+    };
+  });
+}
+
+/** `tocsin proxy`: one proxy of a cluster. */
+export function runProxy(context: CommandContext): Promise<number> {
+  return serve(context, "proxy", async (prepared) => {
+    const running = await startClusterProxy(prepared, context.stop);
+    return {
+      bound: { role: "proxy", proxy: running.proxy.url, probe: running.proxy.probeUrl },
+      [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+    };
+  });
+}
+
+function fileOf({ file }: { readonly file: string | undefined }): {
+  readonly adminTokenFile?: string;
+} {
+  return file === undefined ? {} : { adminTokenFile: file };
+}

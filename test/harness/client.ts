@@ -1,0 +1,46 @@
+import { Agent, request as send, type IncomingHttpHeaders } from "node:http";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  json<T = Record<string, unknown>>(): T;
+}
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly token?: string;
+  readonly body?: string;
+  readonly agent?: Agent;
+}
+
+/** One request over a connection of its own (or the agent's), the path sent as it is. */
+export function ask(base: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+  const { hostname, port } = new URL(base);
+  return new Promise((resolve, reject) => {
+    const request = send(
+      {
+        host: hostname,
+        port,
+        path,
+        method: options.method ?? "GET",
+        headers: { ...options.headers, ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }) },
+        agent: options.agent ?? false,
+        timeout: 20_000,
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: <T>() => JSON.parse(text) as T });
+        });
+      },
+    );
+    request.on("timeout", () => request.destroy(new Error(`no answer to ${options.method ?? "GET"} ${path} within 20 s`)));
+    request.on("error", reject);
+    request.end(options.body);
+  });
+}
