@@ -26,7 +26,8 @@ export async function serve(
     context.stop.throwIfAborted();
     await using serving = await start(prepared);
     if (serving.announced !== true) announce(context, serving.bound);
-    log.info({ ...serving.bound }, "started");
+    const { role: _, ...addresses } = serving.bound;
+    log.info(addresses, "started");
     await aborted(context.stop);
     log.info({}, "stopping");
   } catch (error) {

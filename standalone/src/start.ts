@@ -47,6 +47,8 @@ export async function startStandalone(
       accessLines: (lines) => log.lines(lines),
     }),
   );
+  // Both planes are here: what is announced answers.
+  await proxy.ready;
   const owned = stack.move();
   return { controlPlane, proxy, [Symbol.asyncDispose]: once(() => owned.disposeAsync()) };
 }

@@ -1,0 +1,179 @@
+/** The composition root of the data plane: tables feed engines, engines stand behind stages, stages make the gate of the listener. */
+import { randomUUID } from "node:crypto";
+import {
+  formatAddress,
+  once,
+  type Address,
+  type Clock,
+  type Log,
+  type Milliseconds,
+  type NodeName,
+  type Random,
+} from "@tocsin/shared";
+import type { Bus } from "@tocsin/shared/bus";
+import { Config } from "@tocsin/shared/contract";
+import { journalNames } from "@tocsin/shared/journal";
+import { createIdentity } from "./identity/create.ts";
+import { startListener } from "./listener/listener.ts";
+import { assemble, closedGate } from "./pipeline/assemble.ts";
+import type { Gate } from "./pipeline/gate.ts";
+import { startProbes } from "./probes/probes.ts";
+import { startFleet } from "./state/fleet.ts";
+import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
+import { createUpstreams } from "./upstream/upstreams.ts";
+
+export interface ProxyOptions {
+  readonly node: NodeName;
+  readonly version: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Takes the access log, whole JSON lines at a time. Absent: there is none. */
+  readonly accessLines?: (lines: string) => void;
+  /** Public listener. */
+  readonly listen: Address;
+  readonly probeListen: Address;
+  /** Where the last good snapshot is kept; undefined: nowhere, a restart waits for the bus. */
+  readonly stateDirectory?: string;
+  /** How long disposal may take to finish what is in flight. */
+  readonly drainTimeoutMs: Milliseconds;
+}
+
+/** A running proxy. Disposal drains it: not ready any more, then what is in flight finishes, then it is gone. */
+export interface Proxy extends AsyncDisposable {
+  /** Public URL. */
+  readonly url: string;
+  readonly probeUrl: string;
+  /** Resolves when it lets requests in for the first time. */
+  readonly ready: Promise<void>;
+}
+
+/** @throws Error that names the address when one cannot be bound */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const { node, version, bus, clock, random, log } = options;
+  await using stack = new AsyncDisposableStack();
+  let draining = false;
+
+  const fleet = stack.use(
+    await startFleet({
+      node,
+      boot: randomUUID(),
+      version,
+      bus,
+      clock,
+      random,
+      log,
+      stateDirectory: options.stateDirectory,
+    }),
+  );
+  const metrics = createMetrics({
+    version,
+    fleet: () => ({
+      replicas: journalNames.map((journal) => ({ journal, ...fleet.replicas()[journal] })),
+      instances: fleet
+        .instances()
+        .services()
+        .flatMap((service) =>
+          (fleet.instances().of(service) ?? []).map(({ instance, eligible }) => ({
+            service,
+            instance,
+            healthy: eligible,
+          })),
+        ),
+    }),
+  });
+  const upstreams = stack.use(createUpstreams({ instances: fleet.instances, clock, random, log }));
+  const identity = stack.use(
+    createIdentity({ clock, random, log, revocations: fleet.revocations }),
+  );
+
+  const { accessLines } = options;
+  const access = stack.use(
+    accessLines === undefined ? silentAccessLog : createAccessLog(accessLines, clock, { node }),
+  );
+
+  const closed = closedGate({ metrics, access, log, clock });
+  let gate: Gate = closed;
+  const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
+  const regate = () => {
+    // Until there is a snapshot of everything, nothing is let in: closed, not open.
+    if (!fleet.ready().ok) return;
+    // No config was ever applied: what the language says when nothing is said.
+    const applied = fleet.config() ?? { revision: 0, config: Config.parse({ version: 1 }) };
+    identity.configure(applied.config.identity.issuers, {
+      production: applied.config.environment === "production",
+    });
+    gate = assemble(applied.config, {
+      instances: fleet.instances,
+      identity,
+      staleness: fleet.staleness,
+      upstreams,
+      metrics,
+      access,
+      log,
+      clock,
+    });
+    log.info(
+      { revision: applied.revision, routes: applied.config.routes.length },
+      "config in force",
+    );
+    isReady();
+  };
+  fleet.onConfig(regate);
+  fleet.onReady(regate);
+  fleet.onInstances(() => upstreams.refresh());
+  regate();
+
+  const listener = stack.use(
+    await startListener({ ...options.listen, gate: () => gate, clock, log, metrics }),
+  );
+  const probes = stack.use(
+    await startProbes({
+      ...options.probeListen,
+      ready: [
+        { name: "draining", reason: () => (draining ? "draining" : undefined) },
+        {
+          name: "snapshot",
+          reason: () => (fleet.ready().ok ? undefined : fleet.ready().reasons.join("; ")),
+        },
+      ],
+      metrics,
+      status: () => ({
+        proxy: node,
+        version,
+        draining,
+        revision: fleet.config()?.revision ?? null,
+        active: listener.active,
+        journals: fleet.replicas(),
+        services: Object.fromEntries(
+          fleet
+            .instances()
+            .services()
+            .map((service) => [
+              service,
+              (fleet.instances().of(service) ?? []).map(({ instance, eligible }) => ({
+                instance,
+                eligible,
+              })),
+            ]),
+        ),
+      }),
+      log,
+    }),
+  );
+
+  const owned = stack.move();
+  return {
+    url: `http://${formatAddress(listener.address)}`,
+    probeUrl: `http://${formatAddress(probes.address)}`,
+    ready,
+    [Symbol.asyncDispose]: once(async () => {
+      draining = true;
+      const finished = await listener.drain({ timeoutMs: options.drainTimeoutMs });
+      if (!finished) log.warn({ active: listener.active }, "what was still in flight is cut");
+      await owned.disposeAsync();
+    }),
+  };
+}
