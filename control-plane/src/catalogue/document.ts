@@ -1,4 +1,5 @@
 /** A config text as a document: its values, and where each of them stands. JSON is YAML too. */
+import { messageOf } from "@tocsin/shared";
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from "yaml";
 
 export interface Place {
@@ -30,48 +31,57 @@ export type DocumentResult =
 /** Aliases may multiply a small text into a huge value ("billion laughs"); so many are enough for any config. */
 const maxAliases = 100;
 
+/** Levels of nesting that a config may have; the language needs about eight. */
+const maxDepth = 64;
+
 export function readDocument(source: string): DocumentResult {
   const lines = new LineCounter();
-  const parsed = parseDocument(source, {
-    lineCounter: lines,
-    uniqueKeys: true,
-    version: "1.2",
-    prettyErrors: false,
-  });
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  if (parsed.errors.length > 0) {
-    return {
-      ok: false,
-      errors: parsed.errors.map((error) => ({
-        pointer: "",
-        ...placeAt(error.pos[0]),
-        message: error.message,
-      })),
-    };
-  }
+  const refused = (message: string, offset = 0): DocumentResult => ({
+    ok: false,
+    errors: [{ pointer: "", ...placeAt(offset), message }],
+  });
+  let parsed: Document;
   let value: unknown;
   try {
+    parsed = parseDocument(source, {
+      lineCounter: lines,
+      uniqueKeys: true,
+      version: "1.2",
+      prettyErrors: false,
+    });
+    if (parsed.errors.length > 0) {
+      return {
+        ok: false,
+        errors: parsed.errors.map((error) => ({
+          pointer: "",
+          ...placeAt(error.pos[0]),
+          message: error.message,
+        })),
+      };
+    }
     value = parsed.toJS({ maxAliasCount: maxAliases }) as unknown;
   } catch (error) {
-    return {
-      ok: false,
-      errors: [
-        {
-          pointer: "",
-          line: 1,
-          column: 1,
-          message: error instanceof Error ? error.message : String(error),
-        },
-      ],
-    };
+    // Too many aliases, or nesting that is deeper than the parser's own stack.
+    return refused(
+      error instanceof RangeError ? "the document is nested too deeply" : messageOf(error),
+    );
   }
+  // An alias within its own anchor is a value that contains itself.
+  if (deeperThan(value, maxDepth))
+    return refused(`the document is nested more than ${maxDepth} levels deep`);
   return {
     ok: true,
     document: { value, placeOf: (path, key) => placeAt(offsetOf(parsed, path, key === true)) },
   };
+}
+
+function deeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((item) => deeperThan(item, levels - 1));
 }
 
 function offsetOf(parsed: Document, path: readonly PropertyKey[], key: boolean): number {

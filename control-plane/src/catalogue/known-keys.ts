@@ -10,8 +10,10 @@ interface Schema {
 
 /** The keys that the config language has at a place, read off its JSON Schema. */
 export function knownKeys(): (path: readonly PropertyKey[]) => readonly string[] {
-  const root = z.toJSONSchema(Config, { io: "input", unrepresentable: "any" }) as Schema;
+  let root: Schema | undefined;
   return (path) => {
+    // Made when the first unknown key is met: it takes longer than all the rest.
+    root ??= z.toJSONSchema(Config, { io: "input", unrepresentable: "any" }) as Schema;
     let schemas: readonly Schema[] = [root];
     for (const part of path) {
       schemas = schemas.flatMap(alternatives).flatMap((schema) => {
