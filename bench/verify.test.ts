@@ -61,3 +61,26 @@ test.skipIf(!has("wrk"))("a single refusal makes a run worthless", async () => {
   });
   await expect(apply({ url: nearlyRight.url, ...shape })).rejects.toThrow("1 of them refusals");
 });
+
+test.skipIf(!has("wrk"))("with a file of tokens, each request carries the next one", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "tocsin-bench-test-"));
+  try {
+    const tokenFile = join(directory, "tokens.txt");
+    writeFileSync(tokenFile, "one\ntwo\nthree\n");
+    const seen: (string | undefined)[] = [];
+    await using server = await answering((request, response) => {
+      seen.push(`${request.headers.host} ${request.headers.authorization}`);
+      response.end(body);
+    });
+    await apply({ url: server.url, connections: 1, seconds: 1, core: undefined, tokenFile });
+    const { host } = new URL(server.url);
+    // wrk makes one request up to look at it, and does not send it.
+    const first = seen.indexOf(`${host} Bearer one`);
+    expect(seen.slice(first, first + 4)).toEqual(
+      ["one", "two", "three", "one"].map((token) => `${host} Bearer ${token}`),
+    );
+    expect(new Set(seen).size).toBe(3);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

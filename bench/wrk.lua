@@ -5,8 +5,7 @@ local requests = {}
 local file = os.getenv("BENCH_TOKENS")
 
 if file then
-  function init(args)
-    wrk.init(args)
+  function init()
     for token in io.lines(file) do
       requests[#requests + 1] = wrk.format("GET", nil, { Authorization = "Bearer " .. token, Host = wrk.headers["Host"] })
     end
