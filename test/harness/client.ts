@@ -1,10 +1,10 @@
-import { Agent, request as send, type IncomingHttpHeaders } from "node:http";
+import { request as send, type Agent, type IncomingHttpHeaders } from "node:http";
 
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  json<T = Record<string, unknown>>(): T;
+  json(): Record<string, unknown>;
 }
 
 export interface RequestOptions {
@@ -25,7 +25,10 @@ export function ask(base: string, path: string, options: RequestOptions = {}): P
         port,
         path,
         method: options.method ?? "GET",
-        headers: { ...options.headers, ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }) },
+        headers: {
+          ...options.headers,
+          ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+        },
         agent: options.agent ?? false,
         timeout: 20_000,
       },
@@ -35,11 +38,18 @@ export function ask(base: string, path: string, options: RequestOptions = {}): P
         response.on("error", reject);
         response.on("end", () => {
           const text = Buffer.concat(chunks).toString();
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: <T>() => JSON.parse(text) as T });
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            json: () => JSON.parse(text) as Record<string, unknown>,
+          });
         });
       },
     );
-    request.on("timeout", () => request.destroy(new Error(`no answer to ${options.method ?? "GET"} ${path} within 20 s`)));
+    request.on("timeout", () =>
+      request.destroy(new Error(`no answer to ${options.method ?? "GET"} ${path} within 20 s`)),
+    );
     request.on("error", reject);
     request.end(options.body);
   });

@@ -6,7 +6,14 @@ import { join } from "node:path";
 import { ask, type Answer, type RequestOptions } from "./client.ts";
 import { soon } from "./soon.ts";
 import { startNats, type NatsServer } from "./nats-server.ts";
-import { root, runTocsin, startProgram, temporaryDirectory, type CommandResult, type Program } from "./program.ts";
+import {
+  root,
+  runTocsin,
+  startProgram,
+  temporaryDirectory,
+  type CommandResult,
+  type Program,
+} from "./program.ts";
 
 export type Mode = "standalone" | "cluster";
 export const modes: readonly Mode[] = ["standalone", "cluster"];
@@ -76,11 +83,19 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
   let nats: NatsServer | undefined;
   const proxyNames: string[] = [];
   if (mode === "standalone") {
-    const environment = { ...common, TOCSIN_STATE_DIR: join(directory.path, "state"), TOCSIN_PROXY_ID: "proxy-1" };
-    await keep("control-plane", startProgram({ args: ["standalone", "--config", config], environment }));
+    const environment = {
+      ...common,
+      TOCSIN_STATE_DIR: join(directory.path, "state"),
+      TOCSIN_PROXY_ID: "proxy-1",
+    };
+    await keep(
+      "control-plane",
+      startProgram({ args: ["standalone", "--config", config], environment }),
+    );
   } else {
     nats = stack.use(await startNats({ config: join(root, "nats.conf"), environment: passwords }));
-    const url = (user: string, password: string, port = nats!.port) => `nats://${user}:${password}@127.0.0.1:${port}`;
+    const url = (user: string, password: string, port = nats!.port) =>
+      `nats://${user}:${password}@127.0.0.1:${port}`;
     const proxyPorts: (number | undefined)[] = [];
     for (const proxy of [0, 1]) proxyPorts.push(await options.proxyNatsPort?.(nats, proxy));
     const control = keep(
@@ -114,7 +129,8 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
   }
 
   const controlPlane = () => programs.get("control-plane")!;
-  const proxies = () => (mode === "standalone" ? [controlPlane()] : proxyNames.map((name) => programs.get(name)!));
+  const proxies = () =>
+    mode === "standalone" ? [controlPlane()] : proxyNames.map((name) => programs.get(name)!);
   const urls = proxies().map((program) => program.bound["proxy"]!);
   const probes = proxies().map((program) => program.bound["probe"]!);
   const adminUrl = controlPlane().bound["admin"]!;
@@ -134,7 +150,9 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
       ask(adminUrl, path, {
         method,
         token: adminToken,
-        ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+        ...(body === undefined
+          ? {}
+          : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
       }),
     tocsin: (...args) => runTocsin(args, environment),
     async restartControlPlane(signal) {

@@ -4,10 +4,12 @@ import { register } from "@tocsin/sdk";
 
 const instance = process.argv[2] ?? "users-1";
 const server = createServer((request, response) => {
-  if (request.url === "/health") return void response.writeHead(200).end();
-  setTimeout(() => response.writeHead(200, { "content-type": "text/plain" }).end(instance), request.url === "/slow" ? 1_000 : 20);
+  const delayMs = request.url === "/health" ? 0 : request.url === "/slow" ? 1_000 : 20;
+  setTimeout(
+    () => response.writeHead(200, { "content-type": "text/plain" }).end(instance),
+    delayMs,
+  );
 });
-server.listen(0, "127.0.0.1", async () => {
-  await register({ name: "users", instance, server, health: { path: "/health", interval: "500ms" } });
-  process.stdout.write("registered\n");
-});
+await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+await register({ name: "users", instance, server, health: { path: "/health", interval: "500ms" } });
+process.stdout.write("registered\n");

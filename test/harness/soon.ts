@@ -1,5 +1,9 @@
 /** Asks again until the answer is right; the last error tells why it never was. */
-export async function soon<T>(check: () => Promise<T> | T, withinMs = 5_000, everyMs = 10): Promise<T> {
+export async function soon<T>(
+  check: () => Promise<T> | T,
+  withinMs = 5_000,
+  everyMs = 10,
+): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     try {
@@ -12,7 +16,9 @@ export async function soon<T>(check: () => Promise<T> | T, withinMs = 5_000, eve
 }
 
 /** How long something took, in milliseconds. */
-export async function timed<T>(run: () => Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {
+export async function timed<T>(
+  run: () => Promise<T>,
+): Promise<{ readonly result: T; readonly ms: number }> {
   const start = performance.now();
   const result = await run();
   return { result, ms: performance.now() - start };

@@ -58,7 +58,18 @@ describe.each(modes)("bad input, %s", (mode) => {
     for (const result of [validated, applied]) {
       expect(result.code).toBe(1);
       const text = result.stdout + result.stderr;
-      for (const place of ["2:1", "3:27", "5:31", "5:49", "6:1", "10:14", "11:9", "12:20", "14:11", "18:5"]) {
+      for (const place of [
+        "2:1",
+        "3:27",
+        "5:31",
+        "5:49",
+        "6:1",
+        "10:14",
+        "11:9",
+        "12:20",
+        "14:11",
+        "18:5",
+      ]) {
         expect(text).toContain(`${file}:${place}`);
       }
       expect(text).toMatch(/enviroment.*environment/);
@@ -72,32 +83,64 @@ describe.each(modes)("bad input, %s", (mode) => {
   });
 
   test("a PUT of a wrong config answers 422 with pointers and lines", async () => {
-    const answer = await gateway.admin("PUT", "/v1/config", { version: 1, routes: [{ id: "x", match: { path: "/x" }, service: "nobody" }] });
+    const answer = await gateway.admin("PUT", "/v1/config", {
+      version: 1,
+      routes: [{ id: "x", match: { path: "/x" }, service: "nobody" }],
+    });
     expect(answer.status).toBe(422);
     expect(answer.headers["content-type"]).toBe("application/problem+json");
-    expect(answer.json()["errors"]).toEqual([expect.objectContaining({ pointer: "/routes/0/service", line: 1, message: expect.stringContaining("nobody") })]);
+    expect(answer.json()["errors"]).toEqual([
+      expect.objectContaining({
+        pointer: "/routes/0/service",
+        line: 1,
+        message: expect.stringContaining("nobody"),
+      }),
+    ]);
   });
 
   test.each([
-    ["a name that is none", "/v1/services/Us_ers/instances/a", { url: "http://127.0.0.1:1" }, [400, 422]],
-    ["an instance name that is none", "/v1/services/users/instances/a%3E", { url: "http://127.0.0.1:1" }, [400, 422]],
+    [
+      "a name that is none",
+      "/v1/services/Us_ers/instances/a",
+      { url: "http://127.0.0.1:1" },
+      [400, 422],
+    ],
+    [
+      "an instance name that is none",
+      "/v1/services/users/instances/a%3E",
+      { url: "http://127.0.0.1:1" },
+      [400, 422],
+    ],
     ["a file", "/v1/services/users/instances/a", { url: "file:///etc/passwd" }, [422]],
-    ["a metadata address", "/v1/services/users/instances/a", { url: "http://169.254.169.254" }, [403, 422]],
+    [
+      "a metadata address",
+      "/v1/services/users/instances/a",
+      { url: "http://169.254.169.254" },
+      [403, 422],
+    ],
     ["a public address", "/v1/services/users/instances/a", { url: "http://8.8.8.8" }, [403, 422]],
-    ["an unknown key", "/v1/services/users/instances/a", { url: "http://127.0.0.1:1", wieght: 3 }, [422]],
+    [
+      "an unknown key",
+      "/v1/services/users/instances/a",
+      { url: "http://127.0.0.1:1", wieght: 3 },
+      [422],
+    ],
     ["no URL", "/v1/services/users/instances/a", {}, [422]],
   ])("a registration with %s is refused and says why", async (_what, path, body, statuses) => {
     const answer = await gateway.admin("PUT", path, body);
     expect(statuses).toContain(answer.status);
     expect(answer.headers["content-type"]).toBe("application/problem+json");
-    const problem = answer.json<{ title: string; detail?: string; errors?: unknown[] }>();
-    expect(problem.detail ?? problem.errors).toBeTruthy();
+    const problem = answer.json();
+    expect(problem["detail"] ?? problem["errors"]).toBeTruthy();
   });
 
   test("the admin API wants its token", async () => {
     const response = await fetch(new URL("/v1/services", gateway.environment["TOCSIN_ADMIN_URL"]));
     expect(response.status).toBe(401);
-    const wrongToken = await fetch(new URL("/v1/services", gateway.environment["TOCSIN_ADMIN_URL"]), { headers: { authorization: "Bearer nope" } });
+    const wrongToken = await fetch(
+      new URL("/v1/services", gateway.environment["TOCSIN_ADMIN_URL"]),
+      { headers: { authorization: "Bearer nope" } },
+    );
     expect(wrongToken.status).toBe(401);
   });
 
@@ -126,12 +169,18 @@ describe.each(modes)("bad input, %s", (mode) => {
       `GET / HTTP/1.1\r\nHost: localhost\r\n${"X: y\r\n".repeat(5_000)}\r\n`,
       "\u0000\u0001\u0002\u0003\r\n\r\n",
       "HELO mail\r\n\r\n",
-      Buffer.concat([Buffer.from("GET / HTTP/1.1\r\nHost: "), randomBytes(64), Buffer.from("\r\n\r\n")]),
+      Buffer.concat([
+        Buffer.from("GET / HTTP/1.1\r\nHost: "),
+        randomBytes(64),
+        Buffer.from("\r\n\r\n"),
+      ]),
     ];
     const { hostname, port } = new URL(gateway.urls[0]!);
     for (const request of requests) {
       const answer = await raw(hostname, Number(port), request);
-      expect(`${JSON.stringify(request.toString("latin1").slice(0, 60))}: ${answer.slice(9, 12)}`).toMatch(/: 4\d\d$/);
+      expect(
+        `${JSON.stringify(request.toString("latin1").slice(0, 60))}: ${answer.slice(9, 12)}`,
+      ).toMatch(/: 4\d\d$/);
     }
     expect(origin.seen).toEqual([]);
     expect((await gateway.ask("/")).status).toBe(200);
@@ -150,12 +199,18 @@ describe.each(modes)("bad input, %s", (mode) => {
         log: silentLog,
       });
       const body = JSON.stringify({ url: origin.url });
-      const own = await bus.request(subjects.lease("register", "users", "users-9"), body, { timeoutMs: 3_000 });
+      const own = await bus.request(subjects.lease("register", "users", "users-9"), body, {
+        timeoutMs: 3_000,
+      });
       expect(JSON.parse(own.text())).toMatchObject({ ok: true });
-      await expect(bus.request(subjects.lease("register", "content", "content-1"), body, { timeoutMs: 3_000 })).rejects.toThrow();
+      await expect(
+        bus.request(subjects.lease("register", "content", "content-1"), body, { timeoutMs: 3_000 }),
+      ).rejects.toThrow();
       const services = await gateway.admin("GET", "/v1/services");
       expect(services.text).not.toContain("content-1");
-      await bus.request(subjects.lease("deregister", "users", "users-9"), "{}", { timeoutMs: 8_000 });
+      await bus.request(subjects.lease("deregister", "users", "users-9"), "{}", {
+        timeoutMs: 8_000,
+      });
     });
   }
 });
@@ -165,7 +220,11 @@ function raw(host: string, port: number, bytes: string | Buffer): Promise<string
   return new Promise((resolve, reject) => {
     const socket = connect(port, host);
     let text = "";
-    socket.setTimeout(5_000, () => socket.destroy(new Error(`no answer to ${JSON.stringify(bytes.toString("latin1").slice(0, 60))}`)));
+    socket.setTimeout(5_000, () =>
+      socket.destroy(
+        new Error(`no answer to ${JSON.stringify(bytes.toString("latin1").slice(0, 60))}`),
+      ),
+    );
     socket.on("data", (data) => {
       text += data.toString("latin1");
       if (text.includes("\r\n\r\n")) {
@@ -174,7 +233,15 @@ function raw(host: string, port: number, bytes: string | Buffer): Promise<string
       }
     });
     socket.on("error", (error) => (text === "" ? reject(error) : resolve(text)));
-    socket.on("close", () => (text === "" ? reject(new Error(`closed without an answer: ${JSON.stringify(bytes.toString("latin1").slice(0, 60))}`)) : resolve(text)));
+    socket.on("close", () =>
+      text === ""
+        ? reject(
+            new Error(
+              `closed without an answer: ${JSON.stringify(bytes.toString("latin1").slice(0, 60))}`,
+            ),
+          )
+        : resolve(text),
+    );
     socket.write(bytes);
   });
 }

@@ -17,7 +17,8 @@ routes:
 test("NATS is killed and restarted: traffic goes on, revocations hold, and orders are in force again within 2 s", async () => {
   await using origin = await startOrigin();
   await using gateway = await startGateway("cluster", { config: configFor(origin.url) });
-  const statuses = async (text: string) => (await gateway.askAll("/api/users/1", { token: text })).map((answer) => answer.status);
+  const statuses = async (text: string) =>
+    (await gateway.askAll("/api/users/1", { token: text })).map((answer) => answer.status);
   const good = await token();
   const revoked = await token({ subject: "mallory" });
   await soon(async () => expect(await statuses(good)).toEqual([200, 200]));
@@ -35,7 +36,12 @@ test("NATS is killed and restarted: traffic goes on, revocations hold, and order
   await gateway.nats!.restart();
   const later = await token({ subject: "trent" });
   const { ms } = await timed(() =>
-    soon(async () => expect((await gateway.tocsin("revoke", "token", later, "--wait", "1s")).code).toBe(0), 6_000, 20),
+    soon(
+      async () =>
+        expect((await gateway.tocsin("revoke", "token", later, "--wait", "1s")).code).toBe(0),
+      6_000,
+      20,
+    ),
   );
   // The command line itself starts in some hundred milliseconds.
   expect(ms).toBeLessThan(4_000);
@@ -56,14 +62,17 @@ test("the last message on the bus is lost, then silence: repaired within 1.5 s",
       return relay.port;
     },
   });
-  const statuses = async (text: string) => (await gateway.askAll("/api/users/1", { token: text })).map((answer) => answer.status);
+  const statuses = async (text: string) =>
+    (await gateway.askAll("/api/users/1", { token: text })).map((answer) => answer.status);
   const good = await token();
   await soon(async () => expect(await statuses(good)).toEqual([200, 200]));
   const revoked = await token({ subject: "mallory" });
   expect(await statuses(revoked)).toEqual([200, 200]);
 
   // Each proxy comes through a relay of its own, and loses its copy of the one message.
-  const lost = relays.map((relay) => relay.dropNext((message) => message.subject.startsWith("tocsin.v1.feed.revocations.")));
+  const lost = relays.map((relay) =>
+    relay.dropNext((message) => message.subject.startsWith("tocsin.v1.feed.revocations.")),
+  );
   const { result, ms } = await timed(async () => {
     const order = await gateway.admin("POST", "/v1/revocations?wait=0", { token: revoked });
     await soon(async () => expect(await statuses(revoked)).toEqual([401, 401]), 5_000, 10);

@@ -23,10 +23,14 @@ async function startService(gateway: Gateway, instance: string) {
     gateway.mode === "standalone"
       ? gateway.environment
       : { TOCSIN_NATS_URL: gateway.nats!.urlFor("users", passwords.TOCSIN_NATS_USERS_PASSWORD) };
-  const child = spawn(process.execPath, [join(root, "test", "harness", "slow-service.ts"), instance], {
-    env: { PATH: process.env["PATH"] ?? "", ...environment },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    [join(root, "test", "harness", "slow-service.ts"), instance],
+    {
+      env: { PATH: process.env["PATH"] ?? "", ...environment },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const exited = once(child, "exit");
   const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
   expect(line).toBe("registered");
@@ -60,11 +64,11 @@ describe.each(modes)("drain, %s", (mode) => {
 
     const failed: (number | string)[] = [];
     let answered = 0;
-    let loading = true;
+    const over = new AbortController();
     await using agents = new AsyncDisposableStack();
     const clients = Array.from({ length: 20 }, async (_, index) => {
       const agent = agents.adopt(new Agent({ keepAlive: true }), (agent) => agent.destroy());
-      while (loading) {
+      while (!over.signal.aborted) {
         try {
           const answer = await gateway.ask("/load", { agent, proxy: index % gateway.urls.length });
           if (answer.status !== 200) failed.push(answer.status);
@@ -79,7 +83,7 @@ describe.each(modes)("drain, %s", (mode) => {
     const [code] = (await first.end("SIGTERM")) as [number | null];
     expect(code).toBe(0);
     await new Promise((resolve) => setTimeout(resolve, 300));
-    loading = false;
+    over.abort();
     await Promise.all(clients);
     expect(failed).toEqual([]);
     expect(answered).toBeGreaterThan(before);
@@ -87,7 +91,8 @@ describe.each(modes)("drain, %s", (mode) => {
     // What is left is the other instance alone.
     for (let count = 0; count < 4; count++) expect((await gateway.ask("/x")).text).toBe("users-2");
     const view = await gateway.admin("GET", "/v1/services/users");
-    expect(view.json<{ instances: { instance: string }[] }>().instances.map(({ instance }) => instance)).toEqual(["users-2"]);
+    const { instances } = view.json() as { instances: { instance: string }[] };
+    expect(instances.map(({ instance }) => instance)).toEqual(["users-2"]);
   }, 60_000);
 
   test("the gateway itself stops with SIGTERM and exit code 0, finishing what is in flight", async () => {

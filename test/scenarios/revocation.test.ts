@@ -11,7 +11,12 @@ function otherSpellings(text: string): string[] {
   const last = alphabet.indexOf(signature.at(-1)!);
   // 32 bytes are 43 characters: the last one carries two bits that are not part of the signature.
   const twin = `${signature.slice(0, -1)}${alphabet[(last & ~0b11) | ((last + 1) & 0b11)]}`;
-  return [`${header}.${payload}.${twin}`, `${text}=`, `${header}.${payload}.${signature}==`, `${header}=.${payload}.${signature}`];
+  return [
+    `${header}.${payload}.${twin}`,
+    `${text}=`,
+    `${header}.${payload}.${signature}==`,
+    `${header}=.${payload}.${signature}`,
+  ];
 }
 
 describe.each(modes)("revocation, %s", (mode) => {
@@ -31,7 +36,8 @@ routes:
     });
     const anyone = await token();
     await soon(async () => {
-      for (const answer of await gateway.askAll("/api/users/1", { token: anyone })) expect(answer.status).toBe(200);
+      for (const answer of await gateway.askAll("/api/users/1", { token: anyone }))
+        expect(answer.status).toBe(200);
     });
   }, 60_000);
   afterAll(async () => {
@@ -39,7 +45,8 @@ routes:
     await origin?.[Symbol.asyncDispose]();
   });
 
-  const statuses = async (text: string) => (await gateway.askAll("/api/users/1", { token: text })).map((answer) => answer.status);
+  const statuses = async (text: string) =>
+    (await gateway.askAll("/api/users/1", { token: text })).map((answer) => answer.status);
   const all = (status: number) => gateway.urls.map(() => status);
 
   test("a token that was revoked is refused on every proxy when the command returns, and the command shows the proof", async () => {
@@ -53,15 +60,26 @@ routes:
     expect(result.code).toBe(0);
     expect(result.stdout).toMatch(/^durable +revocations \d+ +[\d.]+ ms$/m);
     const count = gateway.urls.length;
-    expect(result.stdout).toMatch(new RegExp(`^applied +${count}/${count} prox(y|ies) +[\\d.]+ ms`, "m"));
+    expect(result.stdout).toMatch(
+      new RegExp(`^applied +${count}/${count} prox(y|ies) +[\\d.]+ ms`, "m"),
+    );
     const answer = await gateway.ask("/api/users/1", { token: revoked });
     expect(answer.json()).toMatchObject({ code: "credential-revoked" });
     expect(answer.headers["www-authenticate"]).toContain('error="invalid_token"');
-    for (const spelling of otherSpellings(revoked)) expect(await statuses(spelling)).toEqual(all(401));
+    for (const spelling of otherSpellings(revoked))
+      expect(await statuses(spelling)).toEqual(all(401));
   });
 
   test("the JSON of an order carries the same facts", async () => {
-    const result = await gateway.tocsin("revoke", "token", "--jti", "some-jti", "--issuer", issuer, "--json");
+    const result = await gateway.tocsin(
+      "revoke",
+      "token",
+      "--jti",
+      "some-jti",
+      "--issuer",
+      issuer,
+      "--json",
+    );
     expect(result.code).toBe(0);
     const count = gateway.urls.length;
     expect(JSON.parse(result.stdout)).toMatchObject({
@@ -118,7 +136,12 @@ routes:
     await gateway.restartControlPlane("SIGKILL");
     const another = await token({ subject: "frank" });
     await soon(async () => expect(await statuses(another)).toEqual(all(200)), 5_000, 50);
-    await soon(async () => expect((await gateway.tocsin("revoke", "token", another, "--wait", "1s")).code).toBe(0), 2_000, 50);
+    await soon(
+      async () =>
+        expect((await gateway.tocsin("revoke", "token", another, "--wait", "1s")).code).toBe(0),
+      2_000,
+      50,
+    );
     expect(await statuses(another)).toEqual(all(401));
     expect(await statuses(revoked)).toEqual(all(401));
   }, 40_000);

@@ -36,7 +36,9 @@ test("1 GB up and 1 GB down pass with less than 64 MB of growth", async () => {
     const push = () => {
       while (left > 0) {
         left -= chunk.length;
-        if (!response.write(chunk)) return void response.once("drain", push);
+        if (response.write(chunk)) continue;
+        response.once("drain", push);
+        return;
       }
       response.end();
     };
@@ -57,17 +59,22 @@ test("1 GB up and 1 GB down pass with less than 64 MB of growth", async () => {
     });
   const upload = (bytes: number) =>
     new Promise<number>((resolve, reject) => {
-      const request = send({ host: hostname, port, path: "/", method: "POST", agent: false }, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (part: string) => (text += part));
-        response.on("end", () => resolve(Number(text)));
-      });
+      const request = send(
+        { host: hostname, port, path: "/", method: "POST", agent: false },
+        (response) => {
+          let text = "";
+          response.setEncoding("utf8").on("data", (part: string) => (text += part));
+          response.on("end", () => resolve(Number(text)));
+        },
+      );
       request.on("error", reject);
       let left = bytes;
       const push = () => {
         while (left > 0) {
           left -= chunk.length;
-          if (!request.write(chunk)) return void request.once("drain", push);
+          if (request.write(chunk)) continue;
+          request.once("drain", push);
+          return;
         }
         request.end();
       };

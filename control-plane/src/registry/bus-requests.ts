@@ -13,7 +13,6 @@ import {
   Registration,
   type LeaseReply,
 } from "@tocsin/shared/contract";
-import { Declined } from "../problem.ts";
 import { check, readBody } from "../read-body.ts";
 import { declinedOf } from "../declined-of.ts";
 import { InstancePath } from "./instance-path.ts";
@@ -87,6 +86,6 @@ async function carryOut(verb: LeaseVerb, message: Message, registry: Registry): 
         drainWaitMs,
       );
     default:
-      throw new Declined(400, "bad-request", `unknown request ${verb satisfies never}`);
+      return verb satisfies never;
   }
 }

@@ -19,7 +19,7 @@ export async function serveSync(bus: Bus, state: State, log: Log): Promise<Async
           if (request === undefined) return;
           const { state: standing, epoch, applied } = state.replica(journal).status();
           if (standing !== "live" || epoch === undefined)
-            return declineSync(message, againMs, `${standing}`);
+            return declineSync(message, againMs, standing);
           // A node that lags behind what the asker has heard of would take it back in time.
           if (request.atLeast > applied) return declineSync(message, againMs, `at ${applied}`);
           const delta = request.epoch === epoch && request.applied <= applied;

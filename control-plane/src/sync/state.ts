@@ -1,5 +1,5 @@
 /** What a control-plane node knows: a replica of each journal, and how to write to it and see the write. */
-import { sleep, type Clock, type Log, type Milliseconds, type Random } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import { CatalogueEntry, RevocationEntry, VerdictEntry } from "@tocsin/shared/contract";
 import {
@@ -142,22 +142,17 @@ export class State implements AsyncDisposable {
     const reached = () => this.#replicas[journal].status().applied >= sequence;
     if (reached()) return;
     const waiting = this.#waiting.get(journal)!;
-    const over = new AbortController();
     await new Promise<void>((resolve) => {
-      const look = () => {
-        if (!reached()) return;
+      const done = () => {
         waiting.delete(look);
-        over.abort(new Error("seen"));
+        cancel();
         resolve();
       };
+      const look = () => {
+        if (reached()) done();
+      };
+      const cancel = this.#options.clock.after(withinMs, done);
       waiting.add(look);
-      sleep(this.#options.clock, withinMs, over.signal).then(
-        () => {
-          waiting.delete(look);
-          resolve();
-        },
-        () => {},
-      );
     });
   }
 
