@@ -89,7 +89,11 @@ const areas = [
 ];
 const files = areas.flatMap(sources);
 const isTest = (file: string) =>
-  file.endsWith(".test.ts") || file.startsWith("test/") || file.startsWith("bench/");
+  file.endsWith(".test.ts") ||
+  file.endsWith(".fixture.ts") ||
+  file.includes("/testing/") ||
+  file.startsWith("test/") ||
+  file.startsWith("bench/");
 const product = files.filter((file) => !isTest(file));
 const imports = product.flatMap(importsOf);
 
@@ -173,8 +177,15 @@ const proxyLayers: readonly Layer[] = [
   },
   {
     from: "proxy/src/listener",
-    may: ["shared", "proxy/src/pipeline", "proxy/src/telemetry"],
-    because: "the listener turns sockets into exchanges and knows no policy",
+    may: [
+      "shared",
+      "proxy/src/pipeline",
+      "proxy/src/stages",
+      "proxy/src/telemetry",
+      ...engines.map((engine) => `proxy/src/${engine}`),
+    ],
+    because:
+      "the listener stands on top: it may use what is below, and nothing below knows sockets",
   },
   {
     from: "proxy/src/state",
@@ -188,7 +199,7 @@ const proxyLayers: readonly Layer[] = [
   },
   {
     from: "proxy/src/probes",
-    may: ["shared", "proxy/src/telemetry"],
+    may: ["shared", "proxy/src/telemetry", "proxy/src/listener/bind.ts"],
     because: "probes report what they are told",
   },
 ];
