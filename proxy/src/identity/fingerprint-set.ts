@@ -45,7 +45,6 @@ export class FingerprintSet {
     const expiry = Math.min(Math.max(Math.ceil(expiresAt), 1), latest);
     const count = this.#counts[index]!;
     const slots = this.#masks[index]! + 1;
-    // At most three of four slots are taken: beyond that the way to a free one grows quickly.
     if ((count + 1) * 4 > slots * 3) this.#rebuild(index, slots * 2, 0);
     if (!put(this.#segments[index]!, this.#masks[index]!, high, low, expiry)) return false;
     this.#counts[index] = count + 1;
@@ -81,9 +80,7 @@ export class FingerprintSet {
       for (let at = 2; at < words.length; at += wordsPerSlot)
         if (words[at] !== 0 && words[at]! < now) expired += 1;
       if (expired === 0) continue;
-      const left = this.#counts[index]! - expired;
-      let slots = leastSlots;
-      while (left * 2 > slots) slots *= 2;
+      const slots = slotsFor(this.#counts[index]! - expired);
       this.#rebuild(index, Math.min(slots, this.#masks[index]! + 1), now);
       forgotten += expired;
     }
@@ -108,6 +105,12 @@ export class FingerprintSet {
 
   /** Adds what {@link dump} gave. */
   load(dump: Uint32Array): void {
+    const coming = this.#counts.slice();
+    for (let at = 0; at + 2 < dump.length; at += wordsPerSlot) coming[dump[at]! >>> 24]! += 1;
+    for (let index = 0; index < segmentCount; index += 1) {
+      const slots = slotsFor(coming[index]!);
+      if (slots > this.#masks[index]! + 1) this.#rebuild(index, slots, 0);
+    }
     for (let at = 0; at + 2 < dump.length; at += wordsPerSlot)
       this.add(dump[at]!, dump[at + 1]!, dump[at + 2]!);
   }
@@ -135,6 +138,13 @@ export class FingerprintSet {
     this.#masks[index] = slots - 1;
     return words;
   }
+}
+
+/** At most three of four slots are taken: beyond that the way to a free one grows quickly. */
+function slotsFor(count: number): number {
+  let slots = leastSlots;
+  while (count * 4 > slots * 3) slots *= 2;
+  return slots;
 }
 
 /** @returns false when it was there; its expiry is then the later one */

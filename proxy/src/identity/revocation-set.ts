@@ -32,7 +32,6 @@ const usersSweepSeconds = 60;
 const scratch = new Uint32Array(800);
 const scratchBytes = new Uint8Array(scratch.buffer);
 const encoder = new TextEncoder();
-const target = { high: 0, low: 0 };
 
 /**
  * What was taken back: single tokens by issuer and `jti`, and all tokens of a subject issued up to a moment. It only grows, but for
@@ -68,14 +67,23 @@ export class RevocationSet {
 
   /** @throws RangeError when the texts are longer than any issuer or `jti` may be */
   fingerprint(issuer: string, jti: string): Fingerprint {
-    this.#hash(issuer, jti);
-    return { high: target.high, low: target.low };
+    let length = encodeInto(issuer, 0);
+    // 0xFF is in no UTF-8 text, so that ("ab", "c") and ("a", "bc") differ.
+    scratchBytes[length] = 0xff;
+    length = encodeInto(jti, length + 1);
+    // The last block is filled with zeros.
+    scratchBytes.fill(0, length, (length + 7) & ~7);
+    const fingerprint = { high: 0, low: 0 };
+    sipHash(this.#key, scratch, length, fingerprint);
+    return fingerprint;
   }
 
-  /** @param expiresAt Unix seconds after which the entry may be forgotten */
-  addToken(issuer: string, jti: string, expiresAt: number): void {
-    this.#hash(issuer, jti);
-    if (this.#tokens.add(target.high, target.low, expiresAt)) this.#version += 1;
+  /**
+   * @param token a fingerprint of this set
+   * @param expiresAt Unix seconds after which the entry may be forgotten
+   */
+  addToken(token: Fingerprint, expiresAt: number): void {
+    if (this.#tokens.add(token.high, token.low, expiresAt)) this.#version += 1;
   }
 
   /**
@@ -149,16 +157,6 @@ export class RevocationSet {
       set.#users.add(subject, issuer ?? undefined, issuedBefore, expiresAt);
     set.#version += 1;
     return set;
-  }
-
-  #hash(issuer: string, jti: string): void {
-    let length = encodeInto(issuer, 0);
-    // 0xFF is in no UTF-8 text, so that ("ab", "c") and ("a", "bc") differ.
-    scratchBytes[length] = 0xff;
-    length = encodeInto(jti, length + 1);
-    // The last block is filled with zeros.
-    scratchBytes.fill(0, length, (length + 7) & ~7);
-    sipHash(this.#key, scratch, length, target);
   }
 }
 

@@ -1,0 +1,101 @@
+import type { Clock, NodeName } from "@tocsin/shared";
+import { subjects, type Bus } from "@tocsin/shared/bus";
+import {
+  protocolVersion,
+  type Ack,
+  type JournalReport,
+  type ProxyHeartbeat,
+} from "@tocsin/shared/contract";
+import type { JournalName } from "@tocsin/shared/journal";
+import type { AppliedOrder, ReplicaStatus } from "@tocsin/shared/replica";
+
+export interface ReportsOptions {
+  readonly node: NodeName;
+  readonly boot: string;
+  readonly version: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly replicas: () => Readonly<Record<JournalName, ReplicaStatus>>;
+}
+
+/** Time between two heartbeats. */
+const heartbeatMs = 2_000;
+const maxErrorLength = 500;
+
+/** Tells the control plane what this proxy has applied. What gets lost here, the next heartbeat says again. */
+export class Reports implements Disposable {
+  readonly #options: ReportsOptions;
+  readonly #stop: (() => void)[];
+  #left = false;
+
+  constructor(options: ReportsOptions) {
+    this.#options = options;
+    this.#stop = [
+      options.clock.every(heartbeatMs, () => this.heartbeat()),
+      // Who was away for longer than a heartbeat is expected to apply orders again from now on.
+      options.bus.onState((state) => {
+        if (state === "connected") this.heartbeat();
+      }),
+    ];
+  }
+
+  /** An order was applied, or could not be. */
+  acknowledge(journal: JournalName, { operation, sequence, epoch, error }: AppliedOrder): void {
+    const { bus, node } = this.#options;
+    const ack: Ack = {
+      v: protocolVersion,
+      journal,
+      epoch,
+      applied: sequence,
+      ...(error === undefined ? {} : { error: error.slice(0, maxErrorLength) }),
+    };
+    bus.publish(subjects.ack(operation, node), JSON.stringify(ack));
+  }
+
+  heartbeat(): void {
+    if (!this.#left) this.#beat(false);
+  }
+
+  /** This proxy goes away and is not to be waited for. Its last word. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#beat(true);
+  }
+
+  [Symbol.dispose](): void {
+    for (const stop of this.#stop.splice(0)) stop();
+  }
+
+  #beat(leaving: boolean): void {
+    const { bus, node, boot, version } = this.#options;
+    const { catalogue, health, revocations } = this.#options.replicas();
+    const heartbeat: ProxyHeartbeat = {
+      v: protocolVersion,
+      proxy: node,
+      boot,
+      version: version.slice(0, 64),
+      ...(leaving ? { leaving } : {}),
+      journals: {
+        catalogue: reportOf(catalogue),
+        health: reportOf(health),
+        revocations: reportOf(revocations),
+      },
+    };
+    bus.publish(subjects.heartbeat("proxy", node), JSON.stringify(heartbeat));
+  }
+}
+
+function reportOf(status: ReplicaStatus): JournalReport {
+  const { epoch, applied, head, state, stalenessMs, poisoned } = status;
+  return {
+    ...(epoch === undefined ? {} : { epoch }),
+    applied,
+    head,
+    state,
+    ...(stalenessMs === undefined ? {} : { stalenessMs }),
+    ...(poisoned === undefined
+      ? {}
+      : { poisoned: { ...poisoned, error: poisoned.error.slice(0, maxErrorLength) } }),
+  };
+}
