@@ -62,6 +62,13 @@ describe("a verified token", () => {
     expect(new Set(principals).size).toBe(1);
   });
 
+  test("is refused when its issuer is dropped while it is being verified", async () => {
+    const { answer, identity, token } = start();
+    const answered = answer(token());
+    identity.configure([], { production: true });
+    expect(await answered).toBe("credential-invalid");
+  });
+
   test("ends when it expires, tolerance included", async () => {
     const { ask, answer, clock, token } = start({ clockTolerance: "5s" });
     const text = token();

@@ -39,9 +39,11 @@ describe("the set of fingerprints", () => {
     | { kind: "reload" }
   >;
 
+  const probes = fc.array(fc.tuple(word, word), { maxLength: 30 });
+
   test("holds what a Map would hold, through growing, sweeping and dumping", () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 120 }), (commands) => {
+      fc.property(fc.array(command, { maxLength: 120 }), probes, (commands, others) => {
         let set = new FingerprintSet();
         const model = new Map<string, number>();
         let swept = 0;
@@ -71,6 +73,8 @@ describe("the set of fingerprints", () => {
             if (expiry >= swept) expect(set.has(high, low)).toBe(true);
           }
         }
+        for (const [high, low] of others)
+          if (!model.has(`${high} ${low}`)) expect(set.has(high, low)).toBe(false);
         set.sweep(swept);
         const left = [...model].filter(([, expiry]) => expiry >= swept);
         expect(set.size).toBe(left.length);

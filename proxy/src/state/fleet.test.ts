@@ -10,6 +10,7 @@ import { ManualClock } from "../identity/testing/manual-clock.ts";
 import { startFleet } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
 import { lastGoodPath } from "./last-good.ts";
+import { Reports } from "./reports.ts";
 import { startTestControlPlane } from "./testing/control-plane.ts";
 import type { TestControlPlane } from "./testing/control-plane.ts";
 import { config, gone, instance, revokedToken, verdict } from "./testing/entries.ts";
@@ -237,6 +238,21 @@ describe("heartbeats", () => {
     expect(control.heartbeats.filter(({ leaving }) => leaving === true)).toHaveLength(1);
     expect(control.heartbeats.at(-1)?.leaving).toBe(true);
   });
+
+  test("that are due after the farewell are not sent", async () => {
+    const control = await controlPlane();
+    const started = await fleet();
+    await bus.flush();
+    const before = control.heartbeats.length;
+    const options = { node: "proxy-2", boot: "b", version: "1", bus, clock: systemClock };
+    using reports = new Reports({ ...options, replicas: () => started.replicas() });
+    reports.leave();
+    reports.leave();
+    reports.heartbeat();
+    await bus.flush();
+    const heard = control.heartbeats.slice(before).filter(({ proxy }) => proxy === "proxy-2");
+    expect(heard.map(({ leaving }) => leaving)).toEqual([true]);
+  });
 });
 
 describe("a proxy that starts again", () => {
@@ -269,6 +285,8 @@ describe("a proxy that starts again", () => {
     expect(eligible(started, "users")).toEqual(["users-1"]);
     expect(isRevoked(started, "1")).toBe(true);
     expect(isRevoked(started, "2")).toBe(false);
+    expect(started.replicas().revocations).toMatchObject({ applied: 1, stalenessMs: undefined });
+    expect(started.replicas().catalogue.applied).toBe(2);
     // Honest about its age: five seconds by the date, and two since it started.
     const age = started.staleness.revocationsMs()!;
     expect(age).toBeGreaterThanOrEqual(6_000);

@@ -12,7 +12,7 @@ import { createHealthTable } from "./health-table.ts";
 import { createInstanceBoard } from "./instances.ts";
 import { keepReplica } from "./kept-replica.ts";
 import { loadKeyed } from "./keyed-entries.ts";
-import { readLastGood, type Snapshot } from "./last-good.ts";
+import { readLastGood, type Snapshot, type Standing } from "./last-good.ts";
 import { Listeners } from "./listeners.ts";
 import { Readiness, type Ready } from "./readiness.ts";
 import { Reports } from "./reports.ts";
@@ -62,7 +62,6 @@ const healthFrozenMs = 60_000;
 /** How long the bus may take to bring what the disk does not have. */
 const restoredGraceMs = 2_000;
 const keyedDelayMs = 200;
-const revocationsDelayMs = 2_000;
 const upkeepMs = 1_000;
 /** So that all of the set is looked at every minute or so, a little at a time. */
 const segmentsPerTurn = 4;
@@ -103,7 +102,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     announce();
   }
 
-  const restored = new Map<JournalName, Snapshot>();
+  const restored = new Map<JournalName, Standing>();
   async function restore<T>(
     journal: JournalName,
     load: (good: Snapshot) => T,
@@ -113,9 +112,10 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     if (good === undefined) return undefined;
     try {
       const loaded = load(good);
-      restored.set(journal, good);
+      const { epoch, applied, currentAt } = good;
+      restored.set(journal, { epoch, applied, currentAt });
       readiness.restored(journal);
-      log.info({ journal, applied: good.applied }, "last good state restored");
+      log.info({ journal, applied }, "last good state restored");
       return loaded;
     } catch (error) {
       log.error({ journal, cause: messageOf(error) }, "last good state refused");
@@ -140,7 +140,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       keepReplica({
         ...common("catalogue"),
         table: catalogue,
-        delayMs: keyedDelayMs,
+        delayMs: () => keyedDelayMs,
         dump: () => catalogue.dump(),
       }),
     ),
@@ -148,7 +148,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       keepReplica({
         ...common("health"),
         table: health,
-        delayMs: keyedDelayMs,
+        delayMs: () => keyedDelayMs,
         dump: () => health.dump(),
       }),
     ),
@@ -156,7 +156,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       keepReplica({
         ...common("revocations"),
         table: createRevocationTable({ revocations, forgetBefore }),
-        delayMs: revocationsDelayMs,
+        delayMs: () => revocationsDelayMs(revocations.size),
         dump: () => revocations.dump(),
       }),
     ),
@@ -209,6 +209,14 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       await owned.disposeAsync();
     }),
   };
+}
+
+/**
+ * An acknowledged revocation is to survive a crash, so a small set is written almost at once; a large one takes its time, so that
+ * writing it again and again does not become the work of the proxy. A million entries are 12 MB: every two seconds.
+ */
+function revocationsDelayMs(size: number): Milliseconds {
+  return Math.min(2_000, Math.max(25, size / 500));
 }
 
 /** However often it is called in one turn, it runs once, soon after. */

@@ -9,7 +9,7 @@ import {
   type Replica,
   type ReplicaTable,
 } from "@tocsin/shared/replica";
-import { LastGood, type Snapshot } from "./last-good.ts";
+import { LastGood, type Snapshot, type Standing } from "./last-good.ts";
 
 export interface KeptReplicaOptions<Change> {
   readonly journal: JournalName;
@@ -20,12 +20,12 @@ export interface KeptReplicaOptions<Change> {
   readonly log: Log;
   readonly table: ReplicaTable<Change>;
   readonly onApplied: (order: AppliedOrder) => void;
-  /** What the table was loaded with before this began. */
-  readonly restored: Snapshot | undefined;
+  /** Where the table stood when it was loaded from disk. */
+  readonly restored: Standing | undefined;
   /** Where the last good state is kept; undefined: nowhere. */
   readonly stateDirectory: string | undefined;
   /** Time from a change to the write that holds it. */
-  readonly delayMs: Milliseconds;
+  readonly delayMs: () => Milliseconds;
   /** What is in the table, for the disk. */
   readonly dump: () => Uint8Array;
 }
@@ -54,8 +54,6 @@ export function keepReplica<Change>(options: KeptReplicaOptions<Change>): KeptRe
       look();
       lastGood?.changed();
     },
-    restored:
-      restored === undefined ? undefined : { epoch: restored.epoch, applied: restored.applied },
   });
   const lastGood =
     stateDirectory === undefined

@@ -32,7 +32,14 @@ const path = () => lastGoodPath(directory, "catalogue");
 const read = () => readLastGood(directory, "catalogue", log);
 
 function keep(snapshot: () => Snapshot | undefined, at = directory): LastGood {
-  return new LastGood({ directory: at, journal: "catalogue", clock, log, delayMs: 200, snapshot });
+  return new LastGood({
+    directory: at,
+    journal: "catalogue",
+    clock,
+    log,
+    delayMs: () => 200,
+    snapshot,
+  });
 }
 
 async function save(snapshot: Snapshot = good): Promise<void> {

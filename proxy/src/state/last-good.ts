@@ -12,12 +12,16 @@ import { messageOf, once } from "@tocsin/shared";
 import type { Cancel, Clock, Log, Milliseconds, WallTime } from "@tocsin/shared";
 import type { Epoch, JournalName, Sequence } from "@tocsin/shared/journal";
 
-/** Where a table stands, and what is in it. */
-export interface Snapshot {
+/** Where a table stands. */
+export interface Standing {
   readonly epoch: Epoch;
   readonly applied: Sequence;
   /** When it was last known to be current, by this machine's wall clock; absent: never. */
   readonly currentAt?: WallTime | undefined;
+}
+
+/** Where a table stands, and what is in it. */
+export interface Snapshot extends Standing {
   readonly payload: Uint8Array;
 }
 
@@ -61,7 +65,7 @@ export interface LastGoodOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Time from the first change to the write that holds it. */
-  readonly delayMs: Milliseconds;
+  readonly delayMs: () => Milliseconds;
   /** What to write; undefined while there is nothing that could be called good. */
   readonly snapshot: () => Snapshot | undefined;
 }
@@ -80,7 +84,7 @@ export class LastGood implements AsyncDisposable {
   /** The table has changed. */
   changed(): void {
     if (this.#closed || this.#timer !== undefined) return;
-    this.#timer = this.#options.clock.after(this.#options.delayMs, () => {
+    this.#timer = this.#options.clock.after(this.#options.delayMs(), () => {
       this.#timer = undefined;
       // One that is on its way may hold less than there is now.
       if (this.#writing === undefined) void this.#write();

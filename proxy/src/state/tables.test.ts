@@ -167,6 +167,13 @@ describe("an instance", () => {
     expect(eligible("users")).toEqual([]);
   });
 
+  test("gets none for a verdict on an earlier life that comes late", () => {
+    const { catalogue, health, eligible } = tables();
+    write(catalogue, users1[0], instance("users", "users-1", { boot: "boot-2" }));
+    write(health, "users.users-1", verdict("users", "users-1", "healthy", "boot-1"));
+    expect(eligible("users")).toEqual([]);
+  });
+
   test("that drains gets none, and is still known", () => {
     const { catalogue, health, eligible, board, state } = tables();
     write(catalogue, ...users1);
