@@ -35,6 +35,8 @@ export interface Gateway extends AsyncDisposable {
   tocsin(...args: string[]): Promise<CommandResult>;
   /** Ends the control plane's process with a signal and starts it again. */
   restartControlPlane(signal: NodeJS.Signals): Promise<void>;
+  /** Ends the proxies' processes and starts them again, without waiting until they are ready. */
+  restartProxies(signal: NodeJS.Signals): Promise<void>;
   /** Ends every process and starts all of them again. */
   restartAll(signal: NodeJS.Signals): Promise<void>;
   /** What the SDK and the command line need in their environment. */
@@ -159,6 +161,15 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
       const program = controlPlane();
       await program.end(signal);
       await keep("control-plane", program.again());
+    },
+    async restartProxies(signal) {
+      await Promise.all(
+        proxyNames.map(async (name) => {
+          const program = programs.get(name)!;
+          await program.end(signal);
+          await keep(name, program.again());
+        }),
+      );
     },
     async restartAll(signal) {
       const all = [...programs];

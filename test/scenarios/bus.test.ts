@@ -12,6 +12,7 @@ services:
   users: { instances: [{ url: "${url}" }], health: { path: /health, interval: 500ms } }
 routes:
   - { id: users, match: { path: "/api/users/*" }, service: users, auth: required }
+  - { id: strict, match: { path: "/api/strict/*" }, service: users, auth: required, revocation: { strict: true, maxStaleness: 2s } }
 `;
 
 test("NATS is killed and restarted: traffic goes on, revocations hold, and orders are in force again within 2 s", async () => {
@@ -81,4 +82,30 @@ test("the last message on the bus is lost, then silence: repaired within 1.5 s",
   await Promise.all(lost);
   expect(result.status).toBe(202);
   expect(ms).toBeLessThan(1_500);
+}, 60_000);
+
+test("NATS is away at the start: a proxy serves with what it has on disk, revocations too, and a new one serves nothing", async () => {
+  await using origin = await startOrigin();
+  await using gateway = await startGateway("cluster", { config: configFor(origin.url) });
+  const statuses = async (text: string, path = "/api/users/1") =>
+    (await gateway.askAll(path, { token: text })).map((answer) => answer.status);
+  const good = await token();
+  const revoked = await token({ subject: "mallory" });
+  await soon(async () => expect(await statuses(good)).toEqual([200, 200]));
+  expect((await gateway.tocsin("revoke", "token", revoked)).code).toBe(0);
+  // What is on disk is written within two seconds.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+
+  await gateway.nats!.kill("SIGKILL");
+  await gateway.restartProxies("SIGKILL");
+  await soon(async () => expect(await statuses(good)).toEqual([200, 200]), 10_000);
+  expect(await statuses(revoked)).toEqual([401, 401]);
+  // What is known is older than two seconds by now: the strict route denies.
+  expect(await statuses(good, "/api/strict/1")).toEqual([503, 503]);
+  const stale = await gateway.ask("/api/strict/1", { token: good });
+  expect(stale.json()).toMatchObject({ code: "stale-state" });
+
+  await gateway.nats!.restart();
+  await soon(async () => expect(await statuses(good, "/api/strict/1")).toEqual([200, 200]), 10_000);
+  expect(await statuses(revoked)).toEqual([401, 401]);
 }, 60_000);

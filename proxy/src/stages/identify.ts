@@ -9,7 +9,7 @@ import type { Stage } from "../pipeline/pipeline.ts";
 
 /** How old the knowledge of this proxy is. */
 export interface Staleness {
-  /** Time since the revocations were known to be current; undefined when they never were. */
+  /** Time since the revocations were known to be current; undefined: not since this process began. */
   revocationsMs(): Milliseconds | undefined;
 }
 
@@ -36,9 +36,9 @@ export function identify(identity: Identity, staleness: Staleness): Stage<Routed
   function fresh(exchange: Routed, principal: Principal): Principal {
     if (principal.method === "none") return principal;
     const { revocation } = exchange.route;
-    const ageMs = staleness.revocationsMs();
-    // Revocations that were never known deny in any case: closed, not open.
-    if (ageMs === undefined || (ageMs > revocation.maxStalenessMs && revocation.denyWhenStale))
+    // Read from disk and not confirmed since: of unknown age, so older than any bound. (Without any snapshot the gate is closed.)
+    const ageMs = staleness.revocationsMs() ?? Infinity;
+    if (ageMs > revocation.maxStalenessMs && revocation.denyWhenStale)
       throw new Refusal("stale-state");
     return principal;
   }

@@ -137,7 +137,8 @@ describe("old revocations", () => {
     ["too old, allow", { onStale: "allow" }, 3_600_000, 200],
     ["too old, by default", {}, 3_600_000, 200],
     ["a bound of its own", { onStale: "deny", maxStaleness: "5s" }, 5_001, 503],
-    ["never known", { onStale: "allow" }, undefined, 503],
+    ["not since the start, and the route allows it", { onStale: "allow" }, undefined, 200],
+    ["not since the start, and the route is strict", { strict: true }, undefined, 503],
   ])("%s", async (_name, revocation, ageMs, status) => {
     const { port } = await gatewayWith({
       ...routes("required", revocation),
