@@ -1,12 +1,12 @@
-/** The serving commands, from a command line's context to an exit code. */
+/** The serving commands, from a command line's context to an exit code. Each loads its own parts: a proxy holds no control plane. */
 import { adminToken } from "./admin-token.ts";
 import type { CommandContext } from "./command.ts";
 import { serve } from "./serve.ts";
-import { startClusterControlPlane, startClusterProxy, startStandalone } from "./start.ts";
 
 /** `tocsin standalone`: both planes in this process. */
 export function runStandalone(context: CommandContext): Promise<number> {
   return serve(context, "standalone", async (prepared) => {
+    const { startStandalone } = await import("./standalone.ts");
     const token = adminToken(prepared.settings);
     const running = await startStandalone({
       ...prepared,
@@ -29,6 +29,7 @@ export function runStandalone(context: CommandContext): Promise<number> {
 /** `tocsin control-plane`: one node of a cluster's control plane. */
 export function runControlPlane(context: CommandContext): Promise<number> {
   return serve(context, "control-plane", async (prepared) => {
+    const { startClusterControlPlane } = await import("./control-plane.ts");
     const token = adminToken(prepared.settings);
     const running = await startClusterControlPlane(
       { ...prepared, adminToken: token, environment: context.environment },
@@ -44,6 +45,7 @@ export function runControlPlane(context: CommandContext): Promise<number> {
 /** `tocsin proxy`: one proxy of a cluster. */
 export function runProxy(context: CommandContext): Promise<number> {
   return serve(context, "proxy", async (prepared) => {
+    const { startClusterProxy } = await import("./cluster-proxy.ts");
     const running = await startClusterProxy(prepared, context.stop);
     return {
       bound: { role: "proxy", proxy: running.proxy.url, probe: running.proxy.probeUrl },

@@ -83,6 +83,11 @@ describe("a wrong config", () => {
       /needs jwks/,
     ],
     [
+      "keys fetched in the open, in production",
+      "version: 1\nidentity: { issuers: [{ issuer: a, audience: b, algorithms: [RS256], jwks: { url: 'http://keys.example/set' } }] }",
+      /over https/,
+    ],
+    [
       "roles on an open route",
       "version: 1\nservices: { a: }\nroutes: [{ id: a, match: { path: /a }, service: a, auth: { mode: none, roles: { any: [x] } } }]",
       /need mode: required/,

@@ -1,5 +1,5 @@
 /**
- * Checks across a config: repeated ids, unknown services, routes that match the same requests.
+ * Checks across a config: repeated ids, unknown services, routes that match the same requests, keys fetched in the open.
  *
  * They look at any value, not only at one that a schema accepted: a schema stops before them when any member is wrong, and all
  * problems are to be told at once.
@@ -32,6 +32,7 @@ export function inconsistencies(
     ),
     ...unknownServices(routes, services),
     ...conflicts(routes, everyMethod),
+    ...openKeySets(config),
   ];
 }
 
@@ -96,6 +97,24 @@ function conflicts(routes: readonly unknown[], everyMethod: readonly string[]): 
       ];
     }
     return [];
+  });
+}
+
+/** Keys that travel unprotected can be replaced by whoever stands in between; production does not take them. */
+function openKeySets(config: Table): Inconsistency[] {
+  if ((config["environment"] ?? "production") !== "production") return [];
+  return listOf(tableOf(config["identity"])["issuers"]).flatMap((issuer, index) => {
+    const text = tableOf(tableOf(issuer)["jwks"])["url"];
+    const url = typeof text === "string" ? URL.parse(text) : null;
+    if (url?.protocol !== "http:" || /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname))
+      return [];
+    const path = ["identity", "issuers", index, "jwks", "url"];
+    return [
+      {
+        path,
+        message: `found ${text}: in production a key set is fetched over https (or from this very machine)`,
+      },
+    ];
   });
 }
 

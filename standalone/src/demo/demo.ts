@@ -6,7 +6,7 @@ import { Secret, systemClock } from "@tocsin/shared";
 import { adminToken } from "../admin-token.ts";
 import type { CommandContext } from "../command.ts";
 import { serve } from "../serve.ts";
-import { startStandalone } from "../start.ts";
+import { startStandalone } from "../standalone.ts";
 import { demoConfig, demoIssuer } from "./config.ts";
 import { demoLines } from "./lines.ts";
 import { startDemoServices } from "./services.ts";

@@ -1,0 +1,35 @@
+import { startProxy, type Proxy } from "@tocsin/proxy";
+import { once, systemClock, systemRandom } from "@tocsin/shared";
+import { proxyOptions } from "./names.ts";
+import { natsBus } from "./nats-bus.ts";
+import type { Prelude } from "./prelude.ts";
+import { version } from "./version.ts";
+
+/** How long a proxy waits for NATS before it starts with what it has on disk, in milliseconds. */
+const proxyPatienceMs = 2_000;
+
+/** A proxy of a cluster. Starts without NATS too: with its last good snapshot, or not ready until it hears one. */
+export async function startClusterProxy(
+  options: Prelude,
+  signal: AbortSignal,
+): Promise<{ readonly proxy: Proxy } & AsyncDisposable> {
+  const { settings, log } = options;
+  await using stack = new AsyncDisposableStack();
+  const node = proxyOptions(settings).node;
+  const bus = stack.use(await natsBus(settings, "proxy", node, options, signal, proxyPatienceMs));
+  const proxy = stack.use(
+    await startProxy({
+      clock: systemClock,
+      random: systemRandom,
+      version,
+      ...proxyOptions(settings),
+      node,
+      bus,
+      log,
+      accessLines: (lines) => log.lines(lines),
+      stateDirectory: settings.TOCSIN_STATE_DIR,
+    }),
+  );
+  const owned = stack.move();
+  return { proxy, [Symbol.asyncDispose]: once(() => owned.disposeAsync()) };
+}

@@ -1,0 +1,37 @@
+import { systemClock, type Settings } from "@tocsin/shared";
+import type { NatsBus } from "@tocsin/shared/nats";
+import { NotStarted, type Prelude } from "./prelude.ts";
+
+/**
+ * Connects to the cluster's bus.
+ *
+ * @throws NotStarted when the settings name none
+ */
+export async function natsBus(
+  settings: Settings,
+  role: "proxy" | "control-plane",
+  node: string,
+  { log }: Prelude,
+  signal: AbortSignal,
+  firstConnectTimeoutMs?: number,
+): Promise<NatsBus> {
+  if (settings.TOCSIN_NATS_URL === undefined) {
+    throw new NotStarted(
+      64,
+      `TOCSIN_NATS_URL: a ${role} of a cluster needs it. For one machine without NATS: tocsin standalone`,
+    );
+  }
+  const { connectNats } = await import("@tocsin/shared/nats");
+  return connectNats({
+    servers: settings.TOCSIN_NATS_URL.reveal().split(","),
+    ...(settings.TOCSIN_NATS_CREDENTIALS === undefined
+      ? {}
+      : { credentials: settings.TOCSIN_NATS_CREDENTIALS }),
+    node,
+    role,
+    clock: systemClock,
+    log,
+    signal,
+    ...(firstConnectTimeoutMs === undefined ? {} : { firstConnectTimeoutMs }),
+  });
+}
