@@ -14,6 +14,8 @@ export interface Origin extends AsyncDisposable {
   readonly port: number;
   /** Requests so far, health probes left out. */
   readonly seen: Seen[];
+  /** When each health probe was answered, by `performance.now()`. */
+  readonly probed: number[];
   /** What `/health` answers from now on. */
   health(status: number): void;
 }
@@ -23,10 +25,12 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 /** Answers every request with 200 and a small JSON body, or by the handler. */
 export async function startOrigin(handler?: Handler): Promise<Origin> {
   const seen: Seen[] = [];
+  const probed: number[] = [];
   let health = 200;
   const server = createServer((request, response) => {
     if (request.url === "/health") {
       response.writeHead(health).end();
+      probed.push(performance.now());
       return;
     }
     seen.push({ method: request.method ?? "", url: request.url ?? "", headers: request.headers });
@@ -42,6 +46,7 @@ export async function startOrigin(handler?: Handler): Promise<Origin> {
     url: `http://127.0.0.1:${port}`,
     port,
     seen,
+    probed,
     health: (status) => {
       health = status;
     },
