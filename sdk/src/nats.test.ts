@@ -70,7 +70,7 @@ describe("over NATS", () => {
       config,
       `accounts { T { users = [ { user: users, password: users, permissions: {
         publish: ["tocsin.v1.register.users.*", "tocsin.v1.renew.users.*", "tocsin.v1.deregister.users.*"]
-        subscribe: ["_INBOX_svc_users.>", "_INBOX_svc_payments.>"] } },
+        subscribe: ["_INBOX_svc.users.>", "_INBOX_svc.payments.>"] } },
         { user: cp, password: cp } ] } }`,
     );
     await using nats = await startNats({ config });

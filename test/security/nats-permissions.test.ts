@@ -177,7 +177,7 @@ describe("a proxy", () => {
 
   test.each([
     "_INBOX_cp.>",
-    "_INBOX_svc_users.>",
+    "_INBOX_svc.users.>",
     "_INBOX_op.>",
     "_INBOX.>",
     "tocsin.v1.>",
@@ -227,9 +227,9 @@ describe("a service", () => {
   test.each([
     "tocsin.v1.feed.>",
     "tocsin.v1.register.*.*",
-    "_INBOX_svc_payments.>",
+    "_INBOX_svc.payments.>",
     "_INBOX_cp.>",
-    "_INBOX_svc_*.>",
+    "_INBOX_svc.*.>",
     ">",
   ])("may not hear %s", async (subject) => {
     expect(await maySubscribe(service, subject)).toBe(false);

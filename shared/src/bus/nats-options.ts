@@ -41,7 +41,7 @@ export function inboxPrefix(role: NatsRole, node: string): string {
     case "proxy":
       return "_INBOX_px";
     case "service":
-      return `_INBOX_svc_${node}`;
+      return `_INBOX_svc.${node}`;
     case "operator":
       return "_INBOX_op";
     default:
