@@ -32,7 +32,7 @@ export function startNginxProxy(
 ): Promise<Nginx> {
   return start(options, (port) => [
     // The same batches as the access log of the program that it is compared with.
-    `access_log ${options.accessLog} combined buffer=16k flush=100ms;`,
+    `access_log ${options.accessLog} combined buffer=64k flush=100ms;`,
     `upstream origin { server ${new URL(options.upstream).host}; keepalive 64; keepalive_requests 1000000000; keepalive_time 1d; }`,
     "server {",
     `  listen 127.0.0.1:${port} backlog=1024;`,

@@ -37,14 +37,16 @@ export interface AccessLog extends Disposable {
 export const silentAccessLog: AccessLog = { note() {}, [Symbol.dispose]() {} };
 
 /** Lines are handed over when they are this many characters, or this old. */
-const batchLength = 16 * 1024;
+const batchBytes = 64 * 1024;
+/** The longest line: all fields of a request together are bounded at 64 KiB, and escaping makes six characters of one at most. */
+const lineBytes = 512 * 1024;
 const batchAgeMs: Milliseconds = 100;
 
 /**
  * One JSON line per exchange, in the shape of all other log lines (`level`, `time`, `msg`).
  *
  * It does not go through the general logger, where a line costs about 13 µs of a request's 45: here the text is put together
- * as it stands, the date is made once per millisecond, and a batch is one write. (Measured on one core, Node 26: 1.5 µs.)
+ * as it stands, the date is made once per millisecond, and a batch is one write.
  *
  * @param write takes whole lines, some at a time
  * @param fields on every line: role, node
@@ -56,7 +58,10 @@ export function createAccessLog(
 ): AccessLog {
   const constant = JSON.stringify(fields).slice(1, -1);
   const tail = `${constant === "" ? "" : `,${constant}`},"msg":"exchange",`;
-  let lines = "";
+  // A text of thousands of pieces takes long to put together at the end. Lines are copied as they come, while they are warm in the
+  // cache; what leaves is one flat text. Everything in a line is Latin-1: HTTP fields arrive as such, the rest is ASCII.
+  const lines = Buffer.allocUnsafeSlow(batchBytes + lineBytes);
+  let length = 0;
   let timer: Cancel | undefined;
   let prefixedAt = -1;
   let prefix = "";
@@ -64,10 +69,16 @@ export function createAccessLog(
   function flush(): void {
     timer?.();
     timer = undefined;
-    if (lines === "") return;
-    const batch = lines;
-    lines = "";
+    if (length === 0) return;
+    const batch = lines.toString("latin1", 0, length);
+    length = 0;
     write(batch);
+  }
+
+  /** Cannot be, by the limits of the listener; and if it is, it is written all the same. */
+  function tooLong(line: string): void {
+    flush();
+    write(line);
   }
 
   return {
@@ -77,8 +88,10 @@ export function createAccessLog(
         prefixedAt = now;
         prefix = `{"level":"info","time":"${new Date(now).toISOString()}"${tail}`;
       }
-      lines += prefix + lineOf(exchange);
-      if (lines.length >= batchLength) flush();
+      const line = prefix + lineOf(exchange);
+      if (line.length > lineBytes) return tooLong(line);
+      length += lines.write(line, length, "latin1");
+      if (length >= batchBytes) flush();
       else timer ??= clock.after(batchAgeMs, flush);
     },
     [Symbol.dispose]: flush,
