@@ -77,10 +77,10 @@ test("an access line is one line of JSON, whatever the client said", () => {
 test("lines are handed over in batches, and soon", async () => {
   const batches: string[] = [];
   using access = createAccessLog((lines) => void batches.push(lines), systemClock);
-  for (let count = 0; count < 100; count += 1) access.note(record);
+  for (let count = 0; count < 400; count += 1) access.note(record);
   expect(batches.length).toBeGreaterThan(0);
   expect(batches.length).toBeLessThan(10);
-  while (batches.join("").split("\n").length !== 101)
+  while (batches.join("").split("\n").length !== 401)
     await new Promise((resolve) => setTimeout(resolve, 10));
 });
 
