@@ -112,7 +112,7 @@ function openKeySets(config: Table): Inconsistency[] {
     return [
       {
         path,
-        message: `found ${text}: in production a key set is fetched over https (or from this very machine)`,
+        message: `found ${url.href}: in production a key set is fetched over https (or from this very machine)`,
       },
     ];
   });
