@@ -3,7 +3,7 @@ export type { BusSourceOptions } from "./bus-source.ts";
 export { createJournalSource } from "./journal-source.ts";
 export type { JournalSource, JournalSourceOptions } from "./journal-source.ts";
 export { startReplica } from "./replica.ts";
-export type { Replica, ReplicaOptions } from "./replica.ts";
+export type { Replica, ReplicaOptions } from "./options.ts";
 export { answerSync, declineSync, readSyncRequest } from "./sync-server.ts";
 export type {
   AppliedOrder,

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createVirtualClock, type VirtualClock } from "../../../test/harness/virtual-clock.ts";
 import { BusUnavailable } from "../bus/bus.ts";
 import { silentLog } from "../log.ts";
-import { startReplica, type Replica, type ReplicaOptions } from "./replica.ts";
+import type { Replica, ReplicaOptions } from "./options.ts";
+import { startReplica } from "./replica.ts";
 import type { AppliedOrder } from "./source.ts";
 import { ModelJournal, ModelSource, ReplaceTable } from "./testing/model.ts";
 

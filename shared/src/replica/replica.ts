@@ -4,45 +4,22 @@
  * The feed may lose, repeat and reorder; the beacon says where the journal stands; a question brings what is missing. Everything
  * here is callbacks on one thread, so each of them leaves the replica in a state that the next one can rely on.
  */
-import { BusUnavailable } from "../bus/bus.ts";
-import type { Epoch, Head, JournalName, Recorded, Sequence } from "../journal/journal.ts";
+import type { Epoch, Head, Recorded, Sequence } from "../journal/journal.ts";
 import { messageOf, once } from "../lifetime.ts";
-import type { Log } from "../log.ts";
-import { sleep, type Cancel, type Clock, type Milliseconds, type Random } from "../time.ts";
+import { sleep, type Cancel, type Clock, type Milliseconds } from "../time.ts";
+import { Asker, type SyncKind } from "./asker.ts";
 import { Backlog } from "./backlog.ts";
 import { Digests } from "./digests.ts";
+import type { Replica, ReplicaOptions } from "./options.ts";
+import { RewindWatch } from "./rewind.ts";
 import type {
-  AppliedOrder,
-  ReplicaSource,
   ReplicaState,
   ReplicaStatus,
-  ReplicaTable,
   ResyncReason,
   SyncAnswer,
+  SyncQuestion,
 } from "./source.ts";
 import { defaultTimings, type ReplicaTimings } from "./timings.ts";
-
-export interface ReplicaOptions<Change> {
-  readonly journal: JournalName;
-  readonly source: ReplicaSource;
-  readonly table: ReplicaTable<Change>;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** An order was applied, or refused: to be acknowledged. Not called for what a snapshot brings: heartbeats tell of that. */
-  readonly onApplied?: (order: AppliedOrder) => void;
-  /** The table, or where it stands, has changed. */
-  readonly onChange?: () => void;
-  /** Where a table that came from disk stands. */
-  readonly restored?: { readonly epoch: Epoch; readonly applied: Sequence };
-  readonly timings?: Partial<ReplicaTimings>;
-}
-
-export interface Replica extends AsyncDisposable {
-  status(): ReplicaStatus;
-  /** Resolves when the table was complete for the first time. Never rejects. */
-  readonly synced: Promise<void>;
-}
 
 /** Starts a replica. It subscribes and asks in the background, for as long as it takes. */
 export function startReplica<Change>(options: ReplicaOptions<Change>): Replica {
@@ -50,12 +27,6 @@ export function startReplica<Change>(options: ReplicaOptions<Change>): Replica {
   replica.start();
   return replica;
 }
-
-/**
- * `full`: what is held cannot be built upon, everything is asked for and what the feed brings waits.
- * `delta`: what comes after `applied` is asked for; the feed goes on meanwhile.
- */
-type SyncKind = "full" | "delta";
 
 class RunningReplica<Change> implements Replica {
   readonly synced: Promise<void>;
@@ -67,6 +38,7 @@ class RunningReplica<Change> implements Replica {
   readonly #subscriptions = new AsyncDisposableStack();
   readonly #backlog: Backlog;
   readonly #digests = new Digests();
+  readonly #asker: Asker;
 
   #epoch: Epoch | undefined;
   #applied: Sequence = 0;
@@ -78,14 +50,9 @@ class RunningReplica<Change> implements Replica {
   #startedAt: Milliseconds;
   /** When it last knew that it was current. */
   #currentAt: Milliseconds | undefined;
-  /** What a beacon must at least say, and since when: what was known when the one before it came. */
-  #mark: { readonly floor: Sequence; readonly at: Milliseconds } | undefined;
+  readonly #rewind: RewindWatch;
 
-  #sync: { readonly kind: SyncKind; readonly stop: AbortController } | undefined;
   #started = false;
-  /** Questions in a row that nobody answered. */
-  #unanswered = 0;
-  #mute = false;
   #suspectedAt: Milliseconds | undefined;
   #gapTimer: Cancel | undefined;
   #watch: Cancel | undefined;
@@ -108,9 +75,18 @@ class RunningReplica<Change> implements Replica {
     this.#clock = options.clock;
     this.#startedAt = options.clock.monotonic();
     this.#backlog = new Backlog(this.#timings.backlog);
+    this.#rewind = new RewindWatch(this.#timings.rewindGraceMs);
     this.#epoch = options.restored?.epoch;
     this.#applied = options.restored?.applied ?? 0;
     this.#head = this.#applied;
+    this.#asker = new Asker({
+      ...options,
+      timings: this.#timings,
+      question: (kind) => this.#question(kind),
+      take: (kind, answer) => this.#take(kind, answer),
+      settled: () => this.#settle(),
+      silent: () => this.#silent(),
+    });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.synced = promise;
     this.#resolveSynced = resolve;
@@ -143,7 +119,7 @@ class RunningReplica<Change> implements Replica {
 
   [Symbol.asyncDispose] = once(async () => {
     this.#closed.abort(new Error("the replica was closed"));
-    this.#sync?.stop.abort(this.#closed.signal.reason);
+    this.#asker.close(this.#closed.signal.reason as Error);
     this.#gapTimer?.();
     this.#watch?.();
     await this.#subscriptions.disposeAsync();
@@ -151,9 +127,13 @@ class RunningReplica<Change> implements Replica {
 
   #state(): ReplicaState {
     if (!this.#started) return "cold";
-    if (this.#mute) return "stale";
+    if (this.#asker.mute) return "stale";
     if (this.#silent()) return "suspect";
-    if (this.#currentAt === undefined || this.#sync !== undefined || this.#applied < this.#head)
+    if (
+      this.#currentAt === undefined ||
+      this.#asker.asking !== undefined ||
+      this.#applied < this.#head
+    )
       return "syncing";
     return "live";
   }
@@ -175,7 +155,7 @@ class RunningReplica<Change> implements Replica {
         return;
       } catch (error) {
         log.warn({ journal, cause: messageOf(error) }, "replica cannot subscribe yet");
-        await sleep(clock, this.#retryDelay(failures), signal).catch(() => {});
+        await sleep(clock, this.#asker.retryDelay(failures), signal).catch(() => {});
       }
     }
   }
@@ -184,7 +164,7 @@ class RunningReplica<Change> implements Replica {
 
   #hear(entry: Recorded): void {
     if (this.#closed.signal.aborted) return;
-    if (this.#epoch === undefined || this.#sync?.kind === "full") return this.#keep(entry);
+    if (this.#epoch === undefined || this.#asker.asking === "full") return this.#keep(entry);
     if (entry.epoch !== this.#epoch) {
       this.#beacon = undefined;
       this.#resync("full", "epoch", this.#timings.jitterMs);
@@ -211,7 +191,7 @@ class RunningReplica<Change> implements Replica {
   #keep(entry: Recorded): void {
     if (entry.epoch === this.#epoch && entry.sequence > this.#head) this.#head = entry.sequence;
     if (this.#backlog.add(entry)) return;
-    if (this.#sync === undefined) this.#resync("delta", "backlog");
+    if (this.#asker.asking === undefined) this.#resync("delta", "backlog");
     else this.#resyncs.backlog++;
   }
 
@@ -267,9 +247,8 @@ class RunningReplica<Change> implements Replica {
     if (this.#closed.signal.aborted) return;
     const now = this.#clock.monotonic();
     this.#beaconAt = now;
-    this.#mute = false;
-    this.#unanswered = 0;
-    if (this.#epoch === undefined || this.#sync?.kind === "full") {
+    this.#asker.heard();
+    if (this.#epoch === undefined || this.#asker.asking === "full") {
       this.#beacon = { ...head, at: now };
       return;
     }
@@ -277,15 +256,12 @@ class RunningReplica<Change> implements Replica {
       this.#beacon = { ...head, at: now };
       return this.#resync("full", "epoch", this.#timings.jitterMs);
     }
-    if (this.#mark !== undefined && head.head < this.#mark.floor) {
-      // A beacon may be overtaken by entries that were recorded after it was written; by old ones it cannot be.
-      if (now - this.#mark.at < this.#timings.rewindGraceMs) return;
-      this.#beacon = { ...head, at: now };
-      return this.#resync("full", "rewind", this.#timings.jitterMs);
-    }
+    const verdict = this.#rewind.judge(head.head, now);
+    if (verdict === "overtaken") return;
     this.#beacon = { ...head, at: now };
+    if (verdict === "rewound") return this.#resync("full", "rewind", this.#timings.jitterMs);
     if (head.head > this.#head) this.#head = head.head;
-    this.#mark = { floor: Math.max(this.#head, this.#applied), at: now };
+    this.#rewind.know(Math.max(this.#head, this.#applied), now);
     if (this.#applied < this.#head) this.#awaitGap();
     this.#noteCurrent();
   }
@@ -297,7 +273,7 @@ class RunningReplica<Change> implements Replica {
   }
 
   #watchBeacon(): void {
-    if (!this.#started || this.#sync !== undefined || !this.#silent()) return;
+    if (!this.#started || this.#asker.asking !== undefined || !this.#silent()) return;
     const now = this.#clock.monotonic();
     if (this.#suspectedAt !== undefined && now - this.#suspectedAt < this.#timings.retryMaxMs)
       return;
@@ -313,7 +289,7 @@ class RunningReplica<Change> implements Replica {
     const applied = this.#applied;
     this.#gapTimer = this.#clock.after(this.#timings.gapGraceMs, () => {
       this.#gapTimer = undefined;
-      if (this.#sync !== undefined || this.#applied >= this.#head) return;
+      if (this.#asker.asking !== undefined || this.#applied >= this.#head) return;
       // Something came meanwhile: the rest may be on its way too.
       if (this.#applied > applied && this.#backlog.size === 0) return this.#awaitGap();
       this.#gaps++;
@@ -330,78 +306,16 @@ class RunningReplica<Change> implements Replica {
 
   // ---- questions
 
-  /** Asks for what is missing. One question at a time; a full one takes the place of a delta. */
   #resync(kind: SyncKind, reason: ResyncReason, jitterMs: Milliseconds = 0): void {
-    if (this.#closed.signal.aborted || !this.#started) return;
-    if (this.#sync !== undefined) {
-      if (this.#sync.kind === "full" || kind === "delta") return;
-      this.#sync.stop.abort(new Error(`superseded: ${reason}`));
-    }
+    if (!this.#started || !this.#asker.ask(kind, jitterMs)) return;
     this.#resyncs[reason]++;
     if (kind === "full") this.#backlog.clear();
-    const sync = { kind, stop: new AbortController() };
-    this.#sync = sync;
-    void this.#ask(sync, this.#options.random() * jitterMs);
   }
 
-  async #ask(
-    sync: { readonly kind: SyncKind; readonly stop: AbortController },
-    firstDelayMs: Milliseconds,
-  ): Promise<void> {
-    const { source, clock, log, journal } = this.#options;
-    const { signal } = sync.stop;
-    let delayMs = firstDelayMs;
-    for (let failures = 0; !signal.aborted; failures++) {
-      try {
-        if (delayMs > 0) await sleep(clock, delayMs, signal);
-        const answer = await this.#answer(sync.kind, signal);
-        if (signal.aborted) return;
-        this.#unanswered = 0;
-        this.#mute = false;
-        if (this.#take(sync.kind, answer)) {
-          this.#sync = undefined;
-          this.#settle();
-          return;
-        }
-        delayMs =
-          answer.mode === "retry"
-            ? Math.min(Math.max(answer.afterMs, 1), this.#timings.retryMaxMs)
-            : this.#retryDelay(failures);
-      } catch (error) {
-        if (signal.aborted) return;
-        delayMs = this.#retryDelay(failures);
-        log.debug({ journal, cause: messageOf(error) }, "replica got no answer");
-        // Nobody listens is an answer of the bus; silence is not.
-        const heard = error instanceof BusUnavailable && error.kind === "no-responders";
-        if (!heard && ++this.#unanswered % 2 === 0 && this.#silent()) {
-          this.#mute = true;
-          await source
-            .reconnect()
-            .catch((reason: unknown) =>
-              log.warn({ journal, cause: messageOf(reason) }, "reconnect failed"),
-            );
-        }
-      }
-    }
-  }
-
-  /** One question, with a deadline: the source bounds the silence, this bounds a source that does not. */
-  async #answer(kind: SyncKind, signal: AbortSignal): Promise<SyncAnswer> {
-    const deadline = new AbortController();
-    const cancel = this.#clock.after(this.#timings.answerTimeoutMs * 15, () =>
-      deadline.abort(new Error("no whole answer in time")),
-    );
-    const beacon = this.#beacon;
-    try {
-      const either = AbortSignal.any([signal, deadline.signal]);
-      const question =
-        kind === "full"
-          ? { epoch: undefined, applied: 0, atLeast: beacon?.head ?? 0 }
-          : { epoch: this.#epoch, applied: this.#applied, atLeast: this.#head };
-      return await Promise.race([this.#options.source.sync(question, either), rejected(either)]);
-    } finally {
-      cancel();
-    }
+  #question(kind: SyncKind): SyncQuestion {
+    return kind === "full"
+      ? { epoch: undefined, applied: 0, atLeast: this.#beacon?.head ?? 0 }
+      : { epoch: this.#epoch, applied: this.#applied, atLeast: this.#head };
   }
 
   /** @returns false when the answer is of no use and another question is due */
@@ -442,7 +356,7 @@ class RunningReplica<Change> implements Replica {
     this.#epoch = answer.epoch;
     this.#applied = answer.to;
     this.#head = answer.to;
-    this.#mark = undefined;
+    this.#rewind.forget();
     this.#digests.clear();
     for (const entry of answer.entries.slice(-1_024)) this.#digests.add(entry.sequence, entry);
   }
@@ -463,7 +377,7 @@ class RunningReplica<Change> implements Replica {
       this.#head = beacon.head;
     // What waits was recorded too, so the journal stood there at least.
     this.#head = Math.max(this.#head, this.#backlog.highest());
-    this.#mark = { floor: Math.max(this.#head, this.#applied), at: now };
+    this.#rewind.know(Math.max(this.#head, this.#applied), now);
     // An answer that is at least as new as every head heard of is as good as a beacon.
     if (this.#applied >= this.#head) this.#currentAt = now;
     if (this.#applied < this.#head) this.#awaitGap();
@@ -472,19 +386,4 @@ class RunningReplica<Change> implements Replica {
     // Heard while we asked: other entries under numbers that the answer has. The journal was rewound after the answer was written.
     if (rewound) this.#resync("full", "rewind", this.#timings.jitterMs);
   }
-
-  #retryDelay(failures: number): Milliseconds {
-    const { retryMs, retryMaxMs } = this.#timings;
-    return (
-      Math.min(retryMaxMs, retryMs * 2 ** Math.min(failures, 10)) *
-      (0.5 + this.#options.random() / 2)
-    );
-  }
-}
-
-function rejected(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 }
