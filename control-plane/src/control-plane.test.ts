@@ -291,6 +291,29 @@ describe("orders", () => {
   });
 });
 
+test.each([
+  [{ kind: "session", sid: "x" }, "/kind", "not supported yet"],
+  [{ kind: "token", issuer: "me" }, "/jti", "expected string"],
+  [{ kind: "user" }, "/subject", "expected string"],
+  [{ kind: "user", subject: "x", isuer: "me" }, "", "isuer"],
+  [{ kind: "user", subject: "x", issuedBefore: 99_999_999_999 }, "/issuedBefore", "future"],
+])("a revocation that makes no sense is told where and why: %j", async (order, pointer, words) => {
+  const answer = await call("POST", "/v1/revocations", order);
+  expect(answer.status).toBe(422);
+  const [error] = answer.json().errors as { pointer: string; message: string }[];
+  expect(error!.pointer).toBe(pointer);
+  expect(error!.message).toContain(words);
+});
+
+test("a call that comes later is told apart from one that does not exist", async () => {
+  expect((await call("POST", "/v1/invalidations", {})).json()).toMatchObject({
+    status: 501,
+    code: "not-supported-yet",
+  });
+  expect((await call("GET", "/v1/api-keys/1")).status).toBe(501);
+  expect((await call("GET", "/v1/configs")).status).toBe(404);
+});
+
 describe("config", () => {
   const source = `version: 1\n${issuers}\nservices: { users: {} }\nroutes: [{ id: one, match: { path: /one }, service: users }]\n`;
 

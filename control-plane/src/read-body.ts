@@ -1,18 +1,13 @@
+import type { z } from "zod";
 import { pointerOf } from "./catalogue/document.ts";
-import { Declined } from "./problem.ts";
+import { Declined, type ProblemPlace } from "./problem.ts";
 
 interface Schema<Value> {
-  safeParse(value: unknown):
+  safeParse(
+    value: unknown,
+  ):
     | { readonly success: true; readonly data: Value }
-    | {
-        readonly success: false;
-        readonly error: {
-          readonly issues: readonly {
-            readonly path: readonly PropertyKey[];
-            readonly message: string;
-          }[];
-        };
-      };
+    | { readonly success: false; readonly error: { readonly issues: readonly z.core.$ZodIssue[] } };
 }
 
 /** Reads JSON text by a schema. @throws Declined 400 when it is not JSON, 422 with every place when it does not validate */
@@ -34,6 +29,20 @@ export function check<Value>(schema: Schema<Value>, value: unknown): Value {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Declined(422, "validation-failed", "The request does not validate", {
-    errors: parsed.error.issues.map(({ path, message }) => ({ pointer: pointerOf(path), message })),
+    errors: parsed.error.issues.flatMap((issue) => placesOf(issue, [])),
   });
+}
+
+/** Of several shapes the complaints about the one that was meant: the one that has the fewest. */
+function placesOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): ProblemPlace[] {
+  const path = [...base, ...issue.path];
+  if (issue.code !== "invalid_union" || issue.errors.length === 0)
+    return [{ pointer: pointerOf(path), message: issue.message }];
+  const branches = issue.errors.map((issues) => issues.flatMap((each) => placesOf(each, path)));
+  const wrongKind = (issues: readonly z.core.$ZodIssue[]) =>
+    issues.filter(({ code }) => code === "invalid_value" || code === "unrecognized_keys").length;
+  const best = issue.errors
+    .map((issues, index) => ({ index, weight: wrongKind(issues) * 100 + issues.length }))
+    .toSorted((a, b) => a.weight - b.weight)[0]!;
+  return branches[best.index]!;
 }

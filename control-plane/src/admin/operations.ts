@@ -13,7 +13,7 @@ import {
 } from "@tocsin/shared/contract";
 import { z } from "zod";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
-import { redacted } from "../catalogue/redact.ts";
+import { redactedDocument, redactedSource } from "../catalogue/redact.ts";
 import { Declined } from "../problem.ts";
 import { check, readBody } from "../read-body.ts";
 import { InstancePath } from "../registry/instance-path.ts";
@@ -101,15 +101,15 @@ export const operations: readonly Operation[] = [
           body: {
             revision: applied?.revision ?? 0,
             sequence: applied?.sequence ?? 0,
-            source: redacted.source(applied?.source ?? ""),
-            config: redacted.document(applied?.document ?? null),
+            source: redactedSource(applied?.source ?? ""),
+            config: redactedDocument(applied?.document ?? null),
           },
         };
       }
       return {
         status: 200,
         headers: { ...headers, "content-type": "application/yaml" },
-        body: redacted.source(applied?.source ?? ""),
+        body: redactedSource(applied?.source ?? ""),
       };
     },
   },
@@ -223,6 +223,7 @@ export const operations: readonly Operation[] = [
     audited: true,
     async run(request, { revocations }) {
       const waitMs = waitOf(request.query);
+      refuseLaterKind(request.body);
       return ordered(
         await revocations.revoke(readBody(RevocationOrder, request.body), waitMs),
         waitMs,
@@ -253,6 +254,19 @@ export const operations: readonly Operation[] = [
     }),
   },
 ];
+
+const laterKinds = ["session", "client", "signing-key", "issuer", "api-key", "address"];
+
+/** @throws Declined 422 when the order is of a kind that comes later */
+function refuseLaterKind(body: string): void {
+  const { kind } = readBody(z.looseObject({ kind: z.unknown().optional() }), body);
+  if (typeof kind !== "string" || !laterKinds.includes(kind)) return;
+  throw new Declined(422, "not-supported-yet", "This version cannot revoke that yet", {
+    errors: [
+      { pointer: "/kind", message: `"${kind}" is not supported yet; supported: token, user` },
+    ],
+  });
+}
 
 /** RFC 9110 §13.1.1: `*` is any revision that exists. */
 function revisionOf(header: string | undefined): number | undefined {

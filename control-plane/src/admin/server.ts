@@ -36,6 +36,16 @@ export interface Admin extends AsyncDisposable {
 /** The largest body, in bytes: a config of 10,000 routes fits. */
 const bodyLimit = 2 * 1024 * 1024;
 
+/** Paths of the interface whose parts come later: told apart from typing errors. */
+const later = [
+  "/v1/invalidations",
+  "/v1/api-keys",
+  "/v1/events",
+  "/v1/audit",
+  "/v1/config/revisions",
+  "/v1/config/rollback",
+];
+
 /** Paths that tell nothing but whether this process is well: no token. */
 const open = new Set(["/livez", "/readyz"]);
 
@@ -78,6 +88,14 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     const allowed = operations
       .filter((operation) => matches(operation.path, path))
       .map(({ method }) => method);
+    if (later.some((prefix) => path === prefix || path.startsWith(`${prefix}/`)))
+      return sendProblem(
+        request,
+        reply,
+        new Declined(501, "not-supported-yet", "This version does not do that yet", {
+          detail: path,
+        }),
+      );
     if (allowed.length === 0)
       return sendProblem(
         request,
