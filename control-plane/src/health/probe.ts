@@ -87,17 +87,22 @@ function ask(target: ProbeTarget, path: string, signal: AbortSignal): Promise<Pr
       },
       (response) => {
         const status = response.statusCode ?? 0;
-        resolve(
-          status >= 200 && status < 300
-            ? { well: true }
-            : { well: false, reason: `status ${status}` },
-        );
+        const judge = () =>
+          resolve(
+            status >= 200 && status < 300
+              ? { well: true }
+              : { well: false, reason: `status ${status}` },
+          );
         let bytes = 0;
         response.on("data", (chunk: Buffer) => {
           bytes += chunk.length;
-          if (bytes > maxBodyBytes) response.destroy();
+          if (bytes < maxBodyBytes) return;
+          judge();
+          response.destroy();
         });
-        response.on("error", () => {});
+        // Waiting for the end closes the connection in good manners; an answer that never ends runs into the timeout.
+        response.on("end", judge);
+        response.on("error", reject);
       },
     );
     request.on("error", reject);
