@@ -31,10 +31,12 @@ async function main(options: Options): Promise<void> {
 
   const startedAt = new Date();
   const measuredSeconds =
-    contenders.length * (options.warmUpSeconds + options.runs * options.seconds);
+    options.starts * contenders.length * (options.warmUpSeconds + options.runs * options.seconds);
   // Twice what it should take, and what starting takes: a benchmark that hangs ends by itself.
-  const patience = AbortSignal.timeout((measuredSeconds * 2 + 180) * 1_000);
-  say(`${contenders.length} programs, about ${Math.ceil((measuredSeconds * 1.2 + 30) / 60)} min`);
+  const patience = AbortSignal.timeout((measuredSeconds * 2 + 180 * options.starts) * 1_000);
+  say(
+    `${contenders.length} programs, about ${Math.ceil((measuredSeconds * 1.2 + 30 * options.starts) / 60)} min`,
+  );
   const directory = mkdtempSync(join(tmpdir(), "tocsin-bench-"));
   let measured: Measured[];
   try {
@@ -60,6 +62,7 @@ async function main(options: Options): Promise<void> {
     versions: versions(),
     method: {
       connections: options.connections,
+      starts: options.starts,
       runs: options.runs,
       seconds: options.seconds,
       warmUpSeconds: options.warmUpSeconds,

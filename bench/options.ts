@@ -4,6 +4,9 @@ import { parseArgs } from "node:util";
 export interface Options {
   /** Names of contenders; none: the usual ones. */
   readonly names: readonly string[];
+  /** How often everything is started anew. */
+  readonly starts: number;
+  /** Measurements per start. */
   readonly runs: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
@@ -24,7 +27,8 @@ export function readOptions(args: readonly string[]): Options {
     args: [...args],
     allowPositionals: true,
     options: {
-      runs: { type: "string", default: "5" },
+      starts: { type: "string", default: "3" },
+      runs: { type: "string", default: "2" },
       seconds: { type: "string", default: "3" },
       "warm-up": { type: "string", default: "3" },
       connections: { type: "string", default: "50" },
@@ -40,6 +44,7 @@ export function readOptions(args: readonly string[]): Options {
     throw new Error(`--keep takes a name of lower-case letters, digits and hyphens, not ${keep}`);
   return {
     names: positionals,
+    starts: whole("starts", values.starts, 1, 20),
     runs: whole("runs", values.runs, 1, 50),
     seconds: whole("seconds", values.seconds, 1, 60),
     warmUpSeconds: whole("warm-up", values["warm-up"], 1, 60),
@@ -63,7 +68,8 @@ export const usage = `npm run bench -- [name…] [options]
 
 Measures CPU time per request of Tocsin and its peers, side by side on one core.
 
-  --runs N           runs of each program, in turn (5)
+  --starts N         times that everything is started anew (3)
+  --runs N           runs of each program per start, in turn (2)
   --seconds N        length of a run (3)
   --warm-up N        load before the first run, in seconds (3)
   --connections N    connections that send without a pause (50)

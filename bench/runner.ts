@@ -12,6 +12,12 @@ import { path, verifyAnswer } from "./verify.ts";
 
 export interface Plan extends Shape {
   readonly contenders: readonly Contender[];
+  /**
+   * How often all programs are started anew. What the compiler and the collector of a Node process settle on differs from start to
+   * start, and then stays: within one start the runs agree with each other, and may still be off together.
+   */
+  readonly starts: number;
+  /** Measurements per start. */
   readonly runs: number;
   /** Load before the first run, in seconds: code is compiled, caches are filled, connections are open. */
   readonly warmUpSeconds: number;
@@ -43,8 +49,27 @@ interface Entrant {
   readonly runs: Run[];
 }
 
+/** What one start of a contender has shown. */
+type Shown = Pick<Entrant, "contender" | "idleResidentBytes" | "runs">;
+
 /** @throws Error when a contender does not start, answers something else than the others, or fails a request */
 export async function compare(plan: Plan): Promise<Measured[]> {
+  const shown: Shown[] = [];
+  for (let start = 1; start <= plan.starts; start++) {
+    plan.say(`start ${start}/${plan.starts}`);
+    shown.push(
+      ...(await measureOneStart({ ...plan, directory: join(plan.directory, `start-${start}`) })),
+    );
+  }
+  return plan.contenders.map((contender) =>
+    summaryOf(
+      contender,
+      shown.filter((one) => one.contender === contender),
+    ),
+  );
+}
+
+async function measureOneStart(plan: Plan): Promise<Shown[]> {
   const { placement, signal, say } = plan;
   await using stack = new AsyncDisposableStack();
   const upstream = stack.use(
@@ -84,17 +109,18 @@ export async function compare(plan: Plan): Promise<Measured[]> {
     }
   }
   for (const { contender, started } of entrants) await verifyAnswer(contender.name, started);
-  return entrants.map(summaryOf);
+  return entrants;
 }
 
-function summaryOf({ contender, idleResidentBytes, runs }: Entrant): Measured {
+function summaryOf(contender: Contender, shown: readonly Shown[]): Measured {
+  const runs = shown.flatMap((one) => one.runs);
   return {
     name: contender.name,
     title: contender.title,
     cpuMicrosPerRequest: spreadOf(runs.map((run) => run.cpuMicrosPerRequest)),
     requestsPerSecond: spreadOf(runs.map((run) => run.requestsPerSecond)),
     p99Micros: spreadOf(runs.map((run) => run.p99Micros)),
-    idleResidentBytes,
+    idleResidentBytes: Math.max(...shown.map((one) => one.idleResidentBytes)),
     residentBytes: Math.max(...runs.map((run) => run.residentBytes)),
     runs,
   };
