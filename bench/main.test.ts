@@ -44,6 +44,8 @@ test("what is asked for in vain is said before anything is started", () => {
   const unknown = bench("apache");
   expect(unknown.status).toBe(1);
   expect(unknown.stderr).toContain("unknown: apache. There are node-http-memory, nginx,");
-  expect(bench("--runs", "0").stderr).toContain("--runs takes a whole number from 1 to 50, not 0");
+  expect(bench("--starts", "1", "--runs", "0").stderr).toContain(
+    "--runs takes a whole number from 1 to 50, not 0",
+  );
   expect(bench("--help").stdout).toContain("* tocsin-policies");
 });
