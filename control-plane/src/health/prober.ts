@@ -31,7 +31,8 @@ export interface ProberOptions {
 }
 
 interface Watched {
-  readonly instance: InstanceEntry;
+  /** As it registered last: its policy may change within one life. */
+  instance: InstanceEntry;
   readonly judgement: Judgement;
   readonly stop: AbortController;
   cancel: () => void;
@@ -81,12 +82,22 @@ export function startProber(options: ProberOptions): Prober {
       stop.abort(new Error("gone"));
     }
     for (const [key, instance] of known) {
-      if (watched.has(key)) continue;
+      const before = watched.get(key);
+      const moved =
+        before !== undefined &&
+        (before.instance.url !== instance.url || before.instance.address !== instance.address);
+      if (before !== undefined && !moved) {
+        before.instance = instance;
+        continue;
+      }
+      before?.cancel();
+      before?.stop.abort(new Error("moved"));
       const held = state.health.get(healthKey(instance))?.value;
       const one: Watched = {
         instance,
-        // What was decided for this very life before this node began still counts.
-        judgement: new Judgement(held?.boot === instance.boot ? held.verdict : undefined),
+        // What was decided for this very life before this node began still counts; not what was found at another address, where the
+        // first probe decides anew.
+        judgement: new Judgement(!moved && held?.boot === instance.boot ? held.verdict : undefined),
         stop: new AbortController(),
         cancel: () => {},
       };
