@@ -62,7 +62,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   stack.use(await serveSync(bus, state, log));
   if (options.config !== undefined) await config.apply(options.config.source, { waitMs: 0 });
 
-  const registry = stack.use(new Registry({ state, orders, config, clock, log }));
+  const registry = stack.use(new Registry({ bus, state, orders, config, clock, log }));
   stack.use(startProber({ node, state, config, clock, random, log }));
   const revocations = new Revocations({ state, orders, config, clock, log });
   const services = new Services(state, config, registry.leases);

@@ -41,8 +41,19 @@ export class Leases {
     return held === undefined ? undefined : Math.max(0, held.endsAt - this.#clock.monotonic());
   }
 
-  drop(service: ServiceName, instance: InstanceName): void {
-    this.#held.delete(`${service}.${instance}`);
+  /** Ends the lease of one life; that of a successor stays. */
+  drop(service: ServiceName, instance: InstanceName, boot: string): void {
+    if (this.get(service, instance)?.boot === boot) this.#held.delete(`${service}.${instance}`);
+  }
+
+  /** Begins every lease anew: for a time nobody could be heard, so nobody's silence says anything. */
+  prolongAll(): void {
+    for (const { service, instance, boot } of this.#held.values())
+      this.hold(service, instance, boot);
+  }
+
+  hasLapsed(service: ServiceName, instance: InstanceName): boolean {
+    return this.remainingMs(service, instance) === 0;
   }
 
   /** Those that were not renewed in time. */

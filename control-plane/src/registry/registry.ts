@@ -20,6 +20,7 @@ import {
   type Registration,
 } from "@tocsin/shared/contract";
 import { JournalConflict, type Sequence } from "@tocsin/shared/journal";
+import type { Bus } from "@tocsin/shared/bus";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import { Declined } from "../problem.ts";
 import type { Orders } from "../sync/orders.ts";
@@ -29,10 +30,13 @@ import { checkUrl, type Resolve } from "./url-policy.ts";
 
 /** How often lapsed leases are looked for, in milliseconds. */
 const sweepEveryMs: Milliseconds = 250;
+/** A sweep that comes so late, in milliseconds, tells that this very process stood still and has renewals yet to read. */
+const stoodStillMs: Milliseconds = 2_000;
 /** How often a write is tried anew when somebody else wrote first. */
 const triesAtConflict = 8;
 
 export interface RegistryOptions {
+  readonly bus: Bus;
   readonly state: State;
   readonly orders: Orders;
   readonly config: CurrentConfig;
@@ -51,9 +55,11 @@ export class Registry implements AsyncDisposable {
   readonly #options: RegistryOptions;
   readonly #stop: () => void;
   #sweeping = false;
+  #sweptAt: Milliseconds;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#sweptAt = options.clock.monotonic();
     this.leases = new Leases(options.clock);
     // After a restart of this node, or when another one registered it: a fresh lease, because nobody was heard to be late. An
     // instance that was left draining by a node that died is removed when this lease ends.
@@ -129,19 +135,21 @@ export class Registry implements AsyncDisposable {
     const { orders, log } = this.#options;
     const key = catalogueKeys.instance(service, instance);
     const operation = randomUUID();
-    const answer = await this.#retry(() => {
+    const { answer, boot } = await this.#retry(async () => {
       const known = this.#holding(service, instance, holder);
       const draining: InstanceEntry = { ...known.entry, state: "draining" };
-      return orders.place({
+      const placed = await orders.place({
         journal: "catalogue",
         entry: { key, body: JSON.stringify(draining) },
         operation,
         expected: known.sequence,
         waitMs,
       });
+      return { answer: placed, boot: known.entry.boot };
     });
-    this.leases.drop(service, instance);
+    // Should the removal fail, the lease is still there to end, and the sweep removes what was drained.
     await this.#remove(service, instance, answer.sequence);
+    this.leases.drop(service, instance, boot);
     log.info(
       { service, instance, applied: answer.applied.count, expected: answer.applied.expected },
       "instance deregistered",
@@ -189,12 +197,19 @@ export class Registry implements AsyncDisposable {
 
   /** Removes instances whose lease was not renewed. */
   async #sweep(): Promise<void> {
+    const now = this.#options.clock.monotonic();
+    const stood = now - this.#sweptAt > stoodStillMs;
+    this.#sweptAt = now;
+    // A renewal that could not be heard is not one that was not sent.
+    if (stood || this.#options.bus.state !== "connected") return this.leases.prolongAll();
     if (this.#sweeping) return;
     this.#sweeping = true;
     try {
       for (const { service, instance, boot } of this.leases.lapsed()) {
+        // A removal takes its time while the store is slow, and others may have renewed meanwhile.
+        if (!this.leases.hasLapsed(service, instance)) continue;
         const known = this.#find(service, instance);
-        this.leases.drop(service, instance);
+        this.leases.drop(service, instance, boot);
         if (known === undefined || known.entry.boot !== boot) continue;
         try {
           await this.#remove(service, instance, known.sequence);
