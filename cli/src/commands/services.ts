@@ -13,8 +13,15 @@ const heading = ["SERVICE", "INSTANCE", "VERDICT", "STATE", "URL", "WEIGHT", "LE
 export async function listServices(invocation: Invocation): Promise<ExitCode> {
   const { document } = await adminClient(invocation.terminal).callJson({ path: "/v1/services" });
   const services = understoodList(ServiceView.array(), "services", document);
-  show(invocation, services, document, "No service has registered yet, and the config names none.");
+  show(invocation, services, document, whenNone(services));
   return 0;
+}
+
+function whenNone(services: readonly ServiceView[]): string {
+  const names = services.map(({ service }) => service).join(", ");
+  return names === ""
+    ? "No service has registered yet, and the config names none."
+    : `No instance of ${names} is there: none has registered, and the config names none.`;
 }
 
 /** `tocsin services show SERVICE` */
@@ -32,24 +39,16 @@ function show(
   whenEmpty: string,
 ): void {
   if (json) return printJson(terminal, document);
-  const instances = services.flatMap(({ service, instances }) =>
-    instances.map((instance) => ({ service, ...instance })),
-  );
-  if (instances.length === 0) {
+  if (services.every(({ instances }) => instances.length === 0)) {
     terminal.stderr.write(`${whenEmpty}\n`);
     return;
   }
   const paint = painter(terminal, terminal.stdout);
-  const rows = instances.map((instance) => [
-    instance.service,
-    instance.instance,
-    instance.verdict,
-    instance.state,
-    instance.url,
-    String(instance.weight),
-    instance.lease === undefined ? instance.source : `${span(instance.lease.remainingMs)} left`,
-    whyOf(instance),
-  ]);
+  const rows = services.flatMap(({ service, instances }) =>
+    instances.length === 0
+      ? [[service, "none", "", "", "", "", "", ""]]
+      : instances.map((instance) => rowOf(service, instance)),
+  );
   terminal.stdout.write(
     table([heading, ...rows], {
       paint: (cell, row, column) =>
@@ -60,6 +59,19 @@ function show(
             : cell,
     }),
   );
+}
+
+function rowOf(service: string, instance: InstanceView): string[] {
+  return [
+    service,
+    instance.instance,
+    instance.verdict,
+    instance.state,
+    instance.url,
+    String(instance.weight),
+    instance.lease === undefined ? instance.source : `${span(instance.lease.remainingMs)} left`,
+    whyOf(instance),
+  ];
 }
 
 const colours: Readonly<Record<string, Colour>> = {
