@@ -1,8 +1,20 @@
 /** A token that is to be revoked, reduced to what identifies it. The token itself is neither kept nor logged. */
-import type { Clock, Log } from "@tocsin/shared";
+import { messageOf, type Clock, type Log } from "@tocsin/shared";
 import type { Config, Issuer } from "@tocsin/shared/contract";
-import { compactVerify, createRemoteJWKSet, decodeJwt, errors, type JWTVerifyGetKey } from "jose";
+import {
+  compactVerify,
+  createRemoteJWKSet,
+  customFetch,
+  decodeJwt,
+  errors,
+  type CompactVerifyGetKey,
+  type FetchImplementation,
+} from "jose";
 import { Declined } from "../problem.ts";
+
+/** How long an issuer may take to hand out its keys, in milliseconds, and how much that may be, in bytes. */
+const keySetTimeoutMs = 3_000;
+const maxKeySetBytes = 1024 * 1024;
 
 export interface IdentifiedToken {
   readonly issuer: string;
@@ -14,14 +26,15 @@ export interface IdentifiedToken {
 export class TokenReader {
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #keySets = new Map<string, JWTVerifyGetKey>();
+  /** By the issuer as the config has it: another config begins anew, and what it no longer names is forgotten. */
+  readonly #keySets = new WeakMap<Issuer, CompactVerifyGetKey>();
 
   constructor(clock: Clock, log: Log) {
     this.#clock = clock;
     this.#log = log;
   }
 
-  /** @throws Declined 422 when the token is not one of a known issuer, has no `jti`, or has expired */
+  /** @throws Declined 422 when the token is not one of a known issuer, has no `jti`, or has expired; 503 when nobody can say */
   async read(token: string, config: Config): Promise<IdentifiedToken> {
     const claimed = this.#decode(token);
     const issuer = config.identity.issuers.find(({ issuer }) => issuer === claimed.iss);
@@ -33,10 +46,7 @@ export class TokenReader {
         { issuer: issuer.issuer, code: cause instanceof errors.JOSEError ? cause.code : "failed" },
         "token not verified",
       );
-      if (
-        cause instanceof errors.JWKSTimeout ||
-        (cause instanceof TypeError && issuer.jwks !== undefined)
-      ) {
+      if (cause instanceof KeysUnavailable) {
         throw new Declined(503, "issuer-unavailable", "The issuer's keys cannot be fetched", {
           detail: "Revoke it by issuer and jti instead.",
           cause,
@@ -74,19 +84,56 @@ export class TokenReader {
       await compactVerify(token, new TextEncoder().encode(issuer.secret), options);
       return;
     }
-    const { url, maxAge } = issuer.jwks!;
-    let keys = this.#keySets.get(url);
+    let keys = this.#keySets.get(issuer);
     if (keys === undefined) {
-      keys = createRemoteJWKSet(new URL(url), {
-        timeoutDuration: 3_000,
-        cacheMaxAge: maxAge,
-        cooldownDuration: 30_000,
-      });
-      this.#keySets.set(url, keys);
+      keys = keysOf(issuer.jwks!);
+      this.#keySets.set(issuer, keys);
     }
     await compactVerify(token, keys, options);
   }
 }
+
+/** The issuer's keys could not be had: that says nothing about the token. */
+class KeysUnavailable extends Error {
+  override readonly name = "KeysUnavailable";
+}
+
+function keysOf({ url, maxAge }: NonNullable<Issuer["jwks"]>): CompactVerifyGetKey {
+  const remote = createRemoteJWKSet(new URL(url), {
+    timeoutDuration: keySetTimeoutMs,
+    cacheMaxAge: maxAge,
+    cooldownDuration: 30_000,
+    [customFetch]: boundedFetch,
+  });
+  return async (header, token) => {
+    try {
+      return await remote(header, token);
+    } catch (cause) {
+      // These two are about the token: the set is there, and its key is not in it.
+      if (
+        cause instanceof errors.JWKSNoMatchingKey ||
+        cause instanceof errors.JWKSMultipleMatchingKeys
+      )
+        throw cause;
+      throw new KeysUnavailable(messageOf(cause), { cause });
+    }
+  };
+}
+
+/** Reads an answer up to a limit; the signal that is given ends the reading too. */
+const boundedFetch: FetchImplementation = async (url, options) => {
+  const response = await fetch(url, options);
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body ?? []) {
+    bytes += part.byteLength;
+    if (bytes > maxKeySetBytes) throw new Error(`the key set is over ${maxKeySetBytes} bytes`);
+    parts.push(part);
+  }
+  const { status, headers } = response;
+  // A status that has no body takes none here either.
+  return new Response(bytes === 0 ? null : Buffer.concat(parts), { status, headers });
+};
 
 function unusable(detail: string, cause?: unknown): Declined {
   return new Declined(422, "token-not-usable", "The token cannot be revoked by itself", {
