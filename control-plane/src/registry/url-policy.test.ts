@@ -45,6 +45,11 @@ describe("without rules", () => {
     "http://224.0.0.1",
     "http://255.255.255.255",
     "http://[ff02::1]",
+    // Metadata of clouds at private addresses.
+    "http://[fd00:ec2::254]",
+    "http://[fd00:ec2:0:0:0:0:0:254]:80",
+    "http://[fd20:ce::254]",
+    "http://[fd00:c1::a9fe:a9fe]",
     "http://8.8.8.8",
     "http://172.32.0.1",
     "http://11.0.0.1",
@@ -99,8 +104,15 @@ describe("with rules", () => {
     );
   });
   test("what is never allowed stays so, whatever the rules say", async () => {
-    const open = [{ service: "*" as const, urls: ["http://0.0.0.0/0:*"] }];
-    await expect(check("http://169.254.169.254", open)).rejects.toMatchObject({ status: 403 });
+    const open = [{ service: "*" as const, urls: ["http://0.0.0.0/0:*", "http://[::]/0:*"] }];
+    for (const url of [
+      "http://169.254.169.254",
+      "http://[::ffff:a9fe:a9fe]",
+      "http://[fe80::1]",
+      "http://100.100.100.200",
+      "http://168.63.129.16",
+    ])
+      await expect(check(url, open), url).rejects.toMatchObject({ status: 403 });
     await expect(check("http://8.8.8.8", open)).resolves.toBeDefined();
   });
 });

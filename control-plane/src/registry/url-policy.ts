@@ -24,7 +24,7 @@ const defaultRules: Rules = [
 
 /**
  * Never, whatever the rules say: "this network", link-local (cloud metadata lives there), multicast, broadcast, and their IPv6 kin
- * (RFC 6890).
+ * (RFC 6890). Some clouds keep their metadata at other addresses, among them private ones: what answers there hands out credentials.
  */
 const never = addressSet([
   "0.0.0.0/8",
@@ -34,6 +34,12 @@ const never = addressSet([
   "::/128",
   "fe80::/10",
   "ff00::/8",
+  // Amazon, Google and Oracle over IPv6; Alibaba; Azure's host.
+  "fd00:ec2::254",
+  "fd20:ce::254",
+  "fd00:c1::a9fe:a9fe",
+  "100.100.100.200",
+  "168.63.129.16",
 ]);
 
 export type Resolve = (host: string) => Promise<readonly string[]>;
