@@ -49,7 +49,7 @@ export function openApi(version: string): object {
   };
 }
 
-function describe({ id, summary, path, takes, gives, waits }: Operation): object {
+function describe({ id, summary, path, takes, gives, waits, tries }: Operation): object {
   const parameters: object[] = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: "path",
@@ -64,6 +64,10 @@ function describe({ id, summary, path, takes, gives, waits }: Operation): object
       description,
       schema: { type: "string", examples: ["2s", "0"] },
     });
+  }
+  if (tries) {
+    const description = "Only says whether it would be carried out.";
+    parameters.push({ name: "dryRun", in: "query", description, schema: { type: "boolean" } });
   }
   const problem = {
     description: "Not carried out",

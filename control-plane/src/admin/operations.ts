@@ -24,7 +24,7 @@ import type { Revocations } from "../revocation/revocations.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
 import type { Clock } from "@tocsin/shared";
-import { waitOf } from "./wait.ts";
+import { dryRunOf, waitOf, type Query } from "./query.ts";
 
 export interface AdminParts {
   readonly config: CurrentConfig;
@@ -38,7 +38,7 @@ export interface AdminParts {
 /** A request as the operations see it. */
 export interface AdminRequest {
   readonly params: Readonly<Record<string, string>>;
-  readonly query: Readonly<Record<string, string | undefined>>;
+  readonly query: Query;
   readonly header: (name: string) => string | undefined;
   readonly body: string;
 }
@@ -60,6 +60,8 @@ export interface Operation {
   readonly gives: z.ZodType;
   /** Takes `?wait=`. */
   readonly waits?: true;
+  /** Takes `?dryRun=`. */
+  readonly tries?: true;
   /** Written down in the audit. */
   readonly audited?: true;
   readonly run: (request: AdminRequest, parts: AdminParts) => Promise<AdminReply> | AdminReply;
@@ -121,21 +123,17 @@ export const operations: readonly Operation[] = [
     takes: z.unknown(),
     gives: z.union([ConfigApplied, ConfigChecked]),
     waits: true,
+    tries: true,
     audited: true,
     async run(request, { config }) {
       const waitMs = waitOf(request.query);
-      if (request.query["dryRun"] === "true") {
-        const { changes } = config.check(request.body);
-        return {
-          status: 200,
-          body: { valid: true, changes, revision: config.applied()?.revision ?? 0 },
-        };
-      }
       const ifRevision = revisionOf(request.header("if-match"));
-      const applied = await config.apply(request.body, {
-        waitMs,
-        ...(ifRevision === undefined ? {} : { ifRevision }),
-      });
+      const condition = ifRevision === undefined ? {} : { ifRevision };
+      if (dryRunOf(request.query)) {
+        const { changes, revision } = config.check(request.body, condition);
+        return { status: 200, body: { valid: true, changes, revision } };
+      }
+      const applied = await config.apply(request.body, { waitMs, ...condition });
       const reply = ordered(applied, applied.operation === "unchanged" ? 1 : waitMs);
       return { ...reply, headers: { etag: `"${applied.revision}"` } };
     },

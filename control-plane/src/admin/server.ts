@@ -13,7 +13,9 @@ import { declinedOf } from "../declined-of.ts";
 import { Declined } from "../problem.ts";
 import { createGuard } from "./guard.ts";
 import { openApi } from "./openapi.ts";
+import { answerNotHttp } from "./not-http.ts";
 import { operations, type AdminParts, type Operation } from "./operations.ts";
+import { checkParameters, type Query } from "./query.ts";
 
 export interface AdminOptions {
   readonly host: string;
@@ -57,6 +59,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     genReqId: () => randomUUID(),
     forceCloseConnections: "idle",
     exposeHeadRoutes: false,
+    clientErrorHandler: answerNotHttp,
   });
 
   // Bodies are read by the schemas of the contract, whatever they call themselves; a config may be YAML.
@@ -154,10 +157,15 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
         );
     };
     try {
+      const query = request.query as Query;
+      checkParameters(query, [
+        ...(operation.waits ? ["wait"] : []),
+        ...(operation.tries ? ["dryRun"] : []),
+      ]);
       const { status, body, headers } = await operation.run(
         {
           params: request.params as Record<string, string>,
-          query: request.query as Record<string, string | undefined>,
+          query,
           header: (name) => {
             const value = request.headers[name];
             return Array.isArray(value) ? value.join(", ") : value;

@@ -33,10 +33,23 @@ export interface AppliedConfig {
   readonly config: Config;
 }
 
-export interface ApplyOptions {
-  readonly waitMs: Milliseconds;
+export interface Condition {
   /** Only if this is the applied revision; 0: none. */
   readonly ifRevision?: number;
+}
+
+export interface ApplyOptions extends Condition {
+  readonly waitMs: Milliseconds;
+}
+
+/** A config that can be applied as things stand. */
+export interface Checked {
+  /** Whether it differs from what is applied. */
+  readonly changes: boolean;
+  /** What is applied now; 0: nothing ever. */
+  readonly revision: number;
+  /** The entry that makes it the next revision. */
+  readonly body: string;
 }
 
 export class CurrentConfig {
@@ -67,50 +80,19 @@ export class CurrentConfig {
     return this.applied()?.config ?? Config.parse({ version: 1 });
   }
 
-  /** Reads a config as {@link apply} would, and changes nothing. @throws Declined 422 with every problem */
-  check(source: string): {
-    readonly document: unknown;
-    readonly config: Config;
-    readonly changes: boolean;
-  } {
+  /** Refuses whatever {@link apply} would refuse, and changes nothing. @throws Declined as {@link apply} does */
+  check(source: string, { ifRevision }: Condition = {}): Checked {
     const read = readConfig(source, this.#options.environment);
     if (!read.ok) {
       throw new Declined(422, "config-invalid", "The config is not valid; nothing was changed", {
         errors: read.errors,
       });
     }
-    const applied = this.applied();
-    return {
-      ...read,
-      changes:
-        applied === undefined ||
-        applied.source !== source ||
-        JSON.stringify(applied.document) !== JSON.stringify(read.document),
-    };
-  }
-
-  /**
-   * Applies a config: all of it, as one entry, or nothing.
-   *
-   * @throws Declined 412 when another revision is applied than expected, 413 when it is too large, 422 when it is not valid
-   */
-  async apply(source: string, { waitMs, ifRevision }: ApplyOptions): Promise<ConfigApplied> {
-    const { document, changes } = this.check(source);
+    const { document } = read;
     const applied = this.applied();
     const revision = applied?.revision ?? 0;
     if (ifRevision !== undefined && ifRevision !== revision)
       throw otherRevision(ifRevision, revision);
-    if (applied !== undefined && !changes) {
-      // What is applied already is not applied again: no new revision, nothing to acknowledge.
-      return {
-        revision,
-        sequence: applied.sequence,
-        epoch: applied.epoch,
-        operation: "unchanged",
-        durableMs: 0,
-        applied: { expected: 0, count: 0, ms: 0, missing: [] },
-      };
-    }
     const entry: ConfigEntry = {
       v: protocolVersion,
       kind: "config",
@@ -124,6 +106,32 @@ export class CurrentConfig {
       throw new Declined(413, "config-too-large", "The config is too large", {
         detail: `It takes ${bytes} bytes, ${maxEntryBytes} are allowed.`,
       });
+    }
+    const changes =
+      applied === undefined ||
+      applied.source !== source ||
+      JSON.stringify(applied.document) !== JSON.stringify(document);
+    return { changes, revision, body };
+  }
+
+  /**
+   * Applies a config: all of it, as one entry, or nothing.
+   *
+   * @throws Declined 412 when another revision is applied than expected, 413 when it is too large, 422 when it is not valid
+   */
+  async apply(source: string, { waitMs, ...condition }: ApplyOptions): Promise<ConfigApplied> {
+    const { changes, revision, body } = this.check(source, condition);
+    const applied = this.applied();
+    if (applied !== undefined && !changes) {
+      // What is applied already is not applied again: no new revision, nothing to acknowledge.
+      return {
+        revision,
+        sequence: applied.sequence,
+        epoch: applied.epoch,
+        operation: "unchanged",
+        durableMs: 0,
+        applied: { expected: 0, count: 0, ms: 0, missing: [] },
+      };
     }
     try {
       const answer = await this.#options.orders.place({

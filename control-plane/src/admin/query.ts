@@ -1,0 +1,40 @@
+/** What is asked in the query of a call. What is not understood is refused: a trial must never turn out to be the real thing. */
+import { parseDuration, type Milliseconds } from "@tocsin/shared";
+import { Declined } from "../problem.ts";
+
+/** As Fastify reads it: a parameter that stands twice is a list. */
+export type Query = Readonly<Record<string, unknown>>;
+
+/** How long an order waits for the proxies when nothing is said, in milliseconds. */
+const defaultWaitMs: Milliseconds = 2_000;
+const longestWaitMs: Milliseconds = 60_000;
+
+/** `?wait=2s`; `0`: not at all. @throws Declined 400 when it is no duration, or longer than a minute */
+export function waitOf({ wait }: Query): Milliseconds {
+  if (wait === undefined) return defaultWaitMs;
+  const waitMs = wait === "0" ? 0 : typeof wait === "string" ? parseDuration(wait) : undefined;
+  if (waitMs === undefined || waitMs > longestWaitMs) {
+    throw new Declined(400, "bad-request", "The wait is not understood", {
+      detail: `Found ${JSON.stringify(wait)}, allowed: 0, or a duration up to 1m (2s, 500ms).`,
+    });
+  }
+  return waitMs;
+}
+
+/** `?dryRun=true`. @throws Declined 400 when it is neither true nor false */
+export function dryRunOf({ dryRun }: Query): boolean {
+  if (dryRun === undefined || dryRun === "false") return false;
+  if (dryRun === "true") return true;
+  throw new Declined(400, "bad-request", "The dry run is not understood", {
+    detail: `Found ${JSON.stringify(dryRun)}, allowed: true, false. Nothing was changed.`,
+  });
+}
+
+/** @throws Declined 400 naming the parameters that a call does not take */
+export function checkParameters(query: Query, known: readonly string[]): void {
+  const unknown = Object.keys(query).filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  throw new Declined(400, "bad-request", "This call does not take that parameter", {
+    detail: `Found ${unknown.join(", ")}, allowed: ${known.length === 0 ? "none" : known.join(", ")}. Nothing was changed.`,
+  });
+}
