@@ -99,6 +99,21 @@ describe("a probe", () => {
     await vi.waitFor(() => expect(open).toBe(0));
   });
 
+  test.each(["//", "/\\\\", "///"])(
+    "whose path begins with %s and names another host never goes there",
+    async (slashes) => {
+      let asked = 0;
+      const elsewhere = await http((_request, response) => {
+        asked++;
+        response.end();
+      });
+      const url = await http((_request, response) => response.writeHead(500).end());
+      const result = await look(url, { path: `${slashes}${new URL(elsewhere).host}/` });
+      expect(result).toEqual({ well: false, reason: "the health path leads elsewhere" });
+      expect(asked).toBe(0);
+    },
+  );
+
   test("connects to the pinned address, and names the host", async () => {
     let host: string | undefined;
     const url = await http((request, response) => {

@@ -73,6 +73,8 @@ function knock(target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
 
 function ask(target: ProbeTarget, path: string, signal: AbortSignal): Promise<ProbeResult> {
   const url = new URL(path, target.url);
+  // A path such as `//elsewhere/` names another host, one that nobody checked at registration.
+  if (url.origin !== new URL(target.url).origin) throw new Error("the health path leads elsewhere");
   const send = url.protocol === "https:" ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
     const request = send(
