@@ -35,6 +35,8 @@ interface Watched {
   instance: InstanceEntry;
   readonly judgement: Judgement;
   readonly stop: AbortController;
+  /** A verdict is being written; `again`: and it may have to be written once more. */
+  declaring?: "once" | "again";
   cancel: () => void;
 }
 
@@ -127,8 +129,23 @@ export function startProber(options: ProberOptions): Prober {
     await declare(one);
   }
 
+  /** Writes the verdict down, one write at a time: each entry that arrives asks for it again. */
+  async function declare(one: Watched): Promise<void> {
+    if (one.declaring !== undefined) {
+      one.declaring = "again";
+      return;
+    }
+    let again: boolean;
+    do {
+      one.declaring = "once";
+      await write(one);
+      again = wantsAgain(one) && !one.stop.signal.aborted;
+    } while (again);
+    delete one.declaring;
+  }
+
   /** Writes the verdict down where it differs from what stands in the journal. */
-  async function declare({ instance, judgement, stop }: Watched): Promise<void> {
+  async function write({ instance, judgement, stop }: Watched): Promise<void> {
     const { verdict, reason } = judgement;
     const held = state.health.get(healthKey(instance));
     if (
@@ -201,6 +218,10 @@ export function startProber(options: ProberOptions): Prober {
       watched.clear();
     }),
   };
+}
+
+function wantsAgain({ declaring }: Watched): boolean {
+  return declaring === "again";
 }
 
 function healthKey(instance: InstanceEntry): string {
