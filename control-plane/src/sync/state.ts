@@ -9,7 +9,6 @@ import {
   type Entry,
   type JournalName,
   type Journals,
-  type Sequence,
 } from "@tocsin/shared/journal";
 import {
   createJournalSource,
@@ -133,13 +132,17 @@ export class State implements AsyncDisposable {
   async write(journal: JournalName, entry: Entry, options: AppendOptions = {}): Promise<Appended> {
     const appended = await this.#options.journals[journal].append(entry, options);
     for (const listener of this.#writeListeners) listener();
-    await this.#seen(journal, appended.sequence, seenWithinMs);
+    await this.#seen(journal, appended, seenWithinMs);
     return appended;
   }
 
   /** Waits until an entry is applied here, or the time is up: the write itself is durable in any case. */
-  async #seen(journal: JournalName, sequence: Sequence, withinMs: Milliseconds): Promise<void> {
-    const reached = () => this.#replicas[journal].status().applied >= sequence;
+  async #seen(journal: JournalName, written: Appended, withinMs: Milliseconds): Promise<void> {
+    const reached = () => {
+      const { epoch, applied } = this.#replicas[journal].status();
+      // A number means nothing without its epoch: in a journal that began anew it is small again.
+      return epoch === written.epoch && applied >= written.sequence;
+    };
     if (reached()) return;
     const waiting = this.#waiting.get(journal)!;
     await new Promise<void>((resolve) => {
