@@ -1,6 +1,6 @@
 import type { Clock } from "@tocsin/shared";
 import { journalNames } from "@tocsin/shared/journal";
-import { Gauge, Registry as Metrics } from "@prometheus-io/client";
+import { Gauge, Histogram, Registry as Metrics } from "@prometheus-io/client";
 import type { Registry } from "./registry/registry.ts";
 import type { Proxies } from "./sync/proxies.ts";
 import type { State } from "./sync/state.ts";
@@ -13,7 +13,10 @@ export interface MetricsOptions {
   readonly clock: Clock;
 }
 
-/** The metrics of a control-plane node, read at each scrape. */
+/** Upper bounds in seconds: from a memory journal to the 15 s after which a write fails. */
+const appendBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15];
+
+/** The metrics of a control-plane node, most of them read at each scrape. */
 export function createMetrics({
   version,
   state,
@@ -70,5 +73,15 @@ export function createMetrics({
         each.set({ journal, reason }, count);
     }
   });
+  const appends = new Histogram({
+    name: "tocsin_append_seconds",
+    help: "Time until the store confirmed or refused an entry.",
+    labelNames: ["journal", "outcome"],
+    buckets: appendBuckets,
+    registers: [metrics],
+  });
+  state.onAppend(({ journal, outcome, tookMs }) =>
+    appends.observe({ journal, outcome }, tookMs / 1000),
+  );
   return async () => ({ text: await metrics.metrics(), type: metrics.contentType });
 }

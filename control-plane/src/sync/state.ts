@@ -3,6 +3,7 @@ import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import { CatalogueEntry, RevocationEntry, VerdictEntry } from "@tocsin/shared/contract";
 import {
+  JournalConflict,
   journalNames,
   type Appended,
   type AppendOptions,
@@ -20,6 +21,13 @@ import { KeyedEntries, LoggedEntries, type Held } from "./entries.ts";
 
 /** How long a write waits until this very node has heard of it, in milliseconds. */
 const seenWithinMs = 2_000;
+
+/** How an append ended. `failed`: the store did not confirm it in time, or the one who wanted it went away. */
+export interface AppendReport {
+  readonly journal: JournalName;
+  readonly outcome: "recorded" | "conflict" | "failed";
+  readonly tookMs: Milliseconds;
+}
 
 export interface StateOptions {
   readonly bus: Bus;
@@ -43,6 +51,7 @@ export class State implements AsyncDisposable {
   readonly #catalogueListeners: ((changed: readonly Held<CatalogueEntry>[]) => void)[] = [];
   readonly #healthListeners: (() => void)[] = [];
   readonly #writeListeners: (() => void)[] = [];
+  readonly #appendListeners: ((report: AppendReport) => void)[] = [];
 
   constructor(options: StateOptions) {
     this.#options = options;
@@ -124,16 +133,38 @@ export class State implements AsyncDisposable {
     this.#writeListeners.push(listener);
   }
 
+  /** Called after each attempt of this node to write. */
+  onAppend(listener: (report: AppendReport) => void): void {
+    this.#appendListeners.push(listener);
+  }
+
   /**
    * Appends, and waits until this node's own tables show it.
    *
    * @throws JournalConflict, JournalUnavailable as the journal does
    */
   async write(journal: JournalName, entry: Entry, options: AppendOptions = {}): Promise<Appended> {
-    const appended = await this.#options.journals[journal].append(entry, options);
+    const appended = await this.#append(journal, entry, options);
     for (const listener of this.#writeListeners) listener();
     await this.#seen(journal, appended, seenWithinMs);
     return appended;
+  }
+
+  async #append(journal: JournalName, entry: Entry, options: AppendOptions): Promise<Appended> {
+    const { clock, journals } = this.#options;
+    const start = clock.monotonic();
+    const report = (outcome: AppendReport["outcome"]) => {
+      const tookMs = clock.monotonic() - start;
+      for (const listener of this.#appendListeners) listener({ journal, outcome, tookMs });
+    };
+    try {
+      const appended = await journals[journal].append(entry, options);
+      report("recorded");
+      return appended;
+    } catch (error) {
+      report(error instanceof JournalConflict ? "conflict" : "failed");
+      throw error;
+    }
   }
 
   /** Waits until an entry is applied here, or the time is up: the write itself is durable in any case. */
