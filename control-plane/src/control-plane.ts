@@ -52,7 +52,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const state = stack.use(new State({ bus, journals, clock, random, log }));
   const proxies = new Proxies(clock);
   const orders = new Orders({ bus, state, proxies, clock, log });
-  const config = new CurrentConfig({ state, orders, environment: options.environment, log });
+  const config = new CurrentConfig({ state, orders, environment: options.environment, clock, log });
   if (options.config !== undefined) config.check(options.config.source);
 
   stack.use(await proxies.listen(bus));

@@ -1,6 +1,6 @@
 /** The config that is applied now, as this node knows it, and how to apply another one. */
 import { randomUUID } from "node:crypto";
-import type { Log, Milliseconds } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds } from "@tocsin/shared";
 import {
   catalogueKeys,
   Config,
@@ -8,7 +8,7 @@ import {
   type ConfigApplied,
   type ConfigEntry,
 } from "@tocsin/shared/contract";
-import { JournalConflict } from "@tocsin/shared/journal";
+import { JournalConflict, type Recorded } from "@tocsin/shared/journal";
 import { Declined } from "../problem.ts";
 import type { Orders } from "../sync/orders.ts";
 import type { State } from "../sync/state.ts";
@@ -16,11 +16,14 @@ import { readConfig } from "./read-config.ts";
 
 /** What an entry may weigh: a NATS message is at most 1 MiB by default. */
 const maxEntryBytes = 900 * 1024;
+/** How often an unconditional write is tried when somebody else wrote first. */
+const triesAtConflict = 8;
 
 export interface CurrentConfigOptions {
   readonly state: State;
   readonly orders: Orders;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -54,25 +57,40 @@ export interface Checked {
 
 export class CurrentConfig {
   readonly #options: CurrentConfigOptions;
-  #parsed: { readonly body: string; readonly applied: AppliedConfig } | undefined;
+  /** The last one that could be read. */
+  #good: AppliedConfig | undefined;
+  /** What was looked at last, whether it could be read or not. */
+  #looked: Recorded | undefined;
 
   constructor(options: CurrentConfigOptions) {
     this.#options = options;
   }
 
-  /** What was applied last. Undefined: nothing ever. */
+  /** What was applied last and can be read here. Undefined: nothing ever. */
   applied(): AppliedConfig | undefined {
     const held = this.#options.state.catalogue.get(catalogueKeys.config);
     if (held?.value.kind !== "config") return undefined;
-    const { body, sequence, epoch } = held.recorded;
-    if (this.#parsed?.body !== body) {
+    if (this.#looked !== held.recorded) {
+      this.#looked = held.recorded;
+      const { sequence, epoch } = held.recorded;
       const { revision, source, document } = held.value;
-      this.#parsed = {
-        body,
-        applied: { revision, sequence, epoch, source, document, config: Config.parse(document) },
-      };
+      const read = Config.safeParse(document);
+      if (read.success)
+        this.#good = { revision, sequence, epoch, source, document, config: read.data };
+      // Written by a newer version: the last good one stays, as on the proxies.
+      else
+        this.#options.log.error(
+          { revision, sequence, cause: read.error.message.slice(0, 500) },
+          "the applied config cannot be read here",
+        );
     }
-    return this.#parsed.applied;
+    return this.#good;
+  }
+
+  /** The revision that stands in the journal, readable or not. 0: none. */
+  get #revision(): number {
+    const value = this.#options.state.catalogue.get(catalogueKeys.config)?.value;
+    return value?.kind === "config" ? value.revision : 0;
   }
 
   /** The config in force: what was applied, or what the language says when nothing is said. */
@@ -90,7 +108,7 @@ export class CurrentConfig {
     }
     const { document } = read;
     const applied = this.applied();
-    const revision = applied?.revision ?? 0;
+    const revision = this.#revision;
     if (ifRevision !== undefined && ifRevision !== revision)
       throw otherRevision(ifRevision, revision);
     const entry: ConfigEntry = {
@@ -108,18 +126,34 @@ export class CurrentConfig {
       });
     }
     const changes =
-      applied === undefined ||
+      applied?.revision !== revision ||
       applied.source !== source ||
       JSON.stringify(applied.document) !== JSON.stringify(document);
     return { changes, revision, body };
   }
 
   /**
-   * Applies a config: all of it, as one entry, or nothing.
+   * Applies a config: all of it, as one entry, or nothing. Without a condition the last one who writes wins, so that nodes which
+   * start at the same moment with the same config do not refuse each other.
    *
-   * @throws Declined 412 when another revision is applied than expected, 413 when it is too large, 422 when it is not valid
+   * @throws JournalConflict when others go on being first; Declined 412 when another revision is applied than expected, 413 when it is too large, 422 when it is not valid
    */
-  async apply(source: string, { waitMs, ...condition }: ApplyOptions): Promise<ConfigApplied> {
+  async apply(source: string, options: ApplyOptions): Promise<ConfigApplied> {
+    const { ifRevision } = options;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#applyOnce(source, options);
+      } catch (error) {
+        if (!(error instanceof JournalConflict)) throw error;
+        if (ifRevision !== undefined)
+          throw otherRevision(ifRevision, Math.max(this.#revision, ifRevision + 1));
+        if (tries >= triesAtConflict) throw error;
+        await new Promise<void>((resolve) => this.#options.clock.after(10 * tries, resolve));
+      }
+    }
+  }
+
+  async #applyOnce(source: string, { waitMs, ...condition }: ApplyOptions): Promise<ConfigApplied> {
     const { changes, revision, body } = this.check(source, condition);
     const applied = this.applied();
     if (applied !== undefined && !changes) {
@@ -133,24 +167,15 @@ export class CurrentConfig {
         applied: { expected: 0, count: 0, ms: 0, missing: [] },
       };
     }
-    try {
-      const answer = await this.#options.orders.place({
-        journal: "catalogue",
-        entry: { key: catalogueKeys.config, body },
-        operation: randomUUID(),
-        expected: this.#options.state.catalogue.sequenceOf(catalogueKeys.config),
-        waitMs,
-      });
-      this.#options.log.info(
-        { revision: revision + 1, sequence: answer.sequence },
-        "config applied",
-      );
-      return { revision: revision + 1, ...answer };
-    } catch (error) {
-      if (error instanceof JournalConflict)
-        throw otherRevision(revision, this.applied()?.revision ?? revision);
-      throw error;
-    }
+    const answer = await this.#options.orders.place({
+      journal: "catalogue",
+      entry: { key: catalogueKeys.config, body },
+      operation: randomUUID(),
+      expected: this.#options.state.catalogue.sequenceOf(catalogueKeys.config),
+      waitMs,
+    });
+    this.#options.log.info({ revision: revision + 1, sequence: answer.sequence }, "config applied");
+    return { revision: revision + 1, ...answer };
   }
 }
 
