@@ -12,6 +12,7 @@ export interface AppliedConfig {
 export type CatalogueChange = { readonly key: string; readonly body: string } & (
   | { readonly kind: "config"; readonly applied: AppliedConfig }
   | { readonly kind: "instance"; readonly entry: InstanceEntry }
+  | { readonly kind: "leader"; readonly term: number }
   | { readonly kind: "gone" }
 );
 
@@ -80,6 +81,9 @@ class Catalogue implements CatalogueTable {
         if (key !== catalogueKeys.instance(entry.service, entry.instance))
           throw misplaced(entry.kind, key);
         return { kind: "instance", key, body, entry };
+      case "leader":
+        if (key !== catalogueKeys.leader) throw misplaced(entry.kind, key);
+        return { kind: "leader", key, body, term: entry.term };
       case "gone":
         // Without a config there is no route: that is never meant.
         if (key === catalogueKeys.config) throw misplaced(entry.kind, key);
@@ -101,6 +105,8 @@ class Catalogue implements CatalogueTable {
         if (before !== undefined && before.boot !== entry.boot) this.#listeners.onGone(before);
         return this.#listeners.onService(entry.service);
       }
+      case "leader":
+        return;
       case "gone": {
         this.#entries.delete(change.key);
         const gone = this.#find(change.key);

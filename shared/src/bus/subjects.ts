@@ -23,11 +23,22 @@ export const subjects = {
   ack: (operation: OperationId, proxy: NodeName) =>
     `${root}.ack.${assertOperation(operation)}.${assertName(proxy)}`,
   acks: `${root}.ack.*.*`,
+  /** What a proxy saw of instances while it forwarded to them: passive evidence of their health. */
+  report: (proxy: NodeName) => `${root}.report.${assertName(proxy)}`,
+  reports: `${root}.report.*`,
+  /** The control plane asks every proxy for something; the answers come on a subject of each proxy. */
+  everyProxy: (verb: ProxyVerb) => `${root}.proxy.${verb}`,
+  /** What a proxy holds of a journal, for a control plane whose store has lost it. */
+  held: (proxy: NodeName) => `${root}.held.${assertName(proxy)}`,
+  holdings: `${root}.held.*`,
   /** Requests of services about themselves. */
   lease: (verb: LeaseVerb, service: ServiceName, instance: InstanceName) =>
     `${root}.${verb}.${assertName(service)}.${assertName(instance)}`,
   leases: (verb: LeaseVerb) => `${root}.${verb}.*.*`,
 } as const;
+
+/** `collect`: say what you hold of the journals that are named. */
+export type ProxyVerb = "collect";
 
 export type LeaseVerb = "register" | "renew" | "deregister";
 

@@ -52,14 +52,44 @@ export const InstanceEntry = z.strictObject({
 });
 export type InstanceEntry = z.infer<typeof InstanceEntry>;
 
-/** Catalogue: the key means nothing any more. */
-export const GoneEntry = z.strictObject({ v, kind: z.literal("gone") });
+/**
+ * Catalogue, key `leader`: which control-plane node does what only one may do. Written when that changes, by compare-and-set; that
+ * the leader is alive is told by its heartbeats.
+ */
+export const LeaderEntry = z.strictObject({
+  v,
+  kind: z.literal("leader"),
+  node: Name,
+  boot: z.string().min(1).max(64),
+  /** Grows by one with each leader. */
+  term: z.int().min(1),
+});
+export type LeaderEntry = z.infer<typeof LeaderEntry>;
 
-export const CatalogueEntry = z.discriminatedUnion("kind", [ConfigEntry, InstanceEntry, GoneEntry]);
+/**
+ * Catalogue: the key means nothing any more.
+ *
+ * With a `term` it was written by the leader of that term on its own account. Where an entry of a later leader stands before it in
+ * the journal, the writer was deposed without knowing, and the entry has no effect on anybody: the order of the journal decides,
+ * so all decide alike.
+ */
+export const GoneEntry = z.strictObject({
+  v,
+  kind: z.literal("gone"),
+  term: z.int().min(1).optional(),
+});
+
+export const CatalogueEntry = z.discriminatedUnion("kind", [
+  ConfigEntry,
+  InstanceEntry,
+  LeaderEntry,
+  GoneEntry,
+]);
 export type CatalogueEntry = z.infer<typeof CatalogueEntry>;
 
 export const catalogueKeys = {
   config: "config",
+  leader: "leader",
   instance: (service: string, instance: string) => `instance.${service}.${instance}`,
 } as const;
 
@@ -102,5 +132,54 @@ export const UserRevocation = z.strictObject({
   expiresAt: UnixSeconds,
 });
 
-export const RevocationEntry = z.discriminatedUnion("kind", [TokenRevocation, UserRevocation]);
+/** One thing that is taken back. */
+export const Revocation = z.discriminatedUnion("kind", [TokenRevocation, UserRevocation]);
+export type Revocation = z.infer<typeof Revocation>;
+
+/** Revocations, key `batch`: many at once, in force together. An entry stays below 512 KiB. */
+export const BatchRevocation = z.strictObject({
+  v,
+  kind: z.literal("batch"),
+  items: z.array(Revocation).min(1).max(1_000),
+});
+export type BatchRevocation = z.infer<typeof BatchRevocation>;
+
+const FingerprintKeyText = z.base64url().length(22);
+
+/**
+ * Revocations, key `fingerprint-key`: the 16 bytes under which every node of the fleet reduces issuer and `jti` to 64 bits, so that
+ * what one node holds another can take over. Written once, by compare-and-set.
+ */
+export const FingerprintKey = z.strictObject({
+  v,
+  kind: z.literal("fingerprint-key"),
+  key: FingerprintKeyText,
+});
+export type FingerprintKey = z.infer<typeof FingerprintKey>;
+
+/**
+ * Revocations, key `fingerprints`: what a node still held when the store had lost it. Of tokens nothing but the fingerprint is
+ * known any more.
+ */
+export const FingerprintsEntry = z.strictObject({
+  v,
+  kind: z.literal("fingerprints"),
+  key: FingerprintKeyText,
+  /** 12 bytes a token, little-endian: upper half, lower half, Unix seconds after which it may be forgotten. */
+  tokens: z.base64().max(400_000),
+  /** `[subject, issuer or null for every issuer, issued before, expires at]` */
+  users: z
+    .array(
+      z.tuple([
+        z.string().min(1).max(512),
+        z.string().min(1).max(512).nullable(),
+        UnixSeconds,
+        UnixSeconds,
+      ]),
+    )
+    .max(1_000),
+});
+export type FingerprintsEntry = z.infer<typeof FingerprintsEntry>;
+
+export const RevocationEntry = Revocation;
 export type RevocationEntry = z.infer<typeof RevocationEntry>;

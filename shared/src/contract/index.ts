@@ -28,11 +28,16 @@ export {
 } from "./config.ts";
 export type { AuthPolicy, Method } from "./config.ts";
 export {
+  BatchRevocation,
   CatalogueEntry,
   catalogueKeys,
   ConfigEntry,
+  FingerprintKey,
+  FingerprintsEntry,
   GoneEntry,
   InstanceEntry,
+  LeaderEntry,
+  Revocation,
   RevocationEntry,
   TokenRevocation,
   UserRevocation,
@@ -43,10 +48,13 @@ export { isLaterKey, isLaterValue } from "./later.ts";
 export {
   Ack,
   Beacon,
+  CollectRequest,
+  ControlPlaneHeartbeat,
   JournalReport,
   LeaseReply,
   protocolVersion,
   ProxyHeartbeat,
+  ProxyReport,
   SyncEntry,
   SyncHead,
   SyncRequest,

@@ -20,6 +20,8 @@ export const Beacon = z.object({
   journals: z.object({ catalogue: JournalHead, health: JournalHead, revocations: JournalHead }),
   /** Proxies heard in the last 6 s. */
   proxies: z.int().min(0),
+  /** The highest term of a leader that the sender knows of; a beacon of a lower one is of the past. Absent: as 0. */
+  term: z.int().min(0).optional(),
 });
 export type Beacon = z.infer<typeof Beacon>;
 
@@ -102,6 +104,50 @@ export const ProxyHeartbeat = z.object({
   }),
 });
 export type ProxyHeartbeat = z.infer<typeof ProxyHeartbeat>;
+
+const Life = z.string().min(1).max(64);
+
+/** Every second from each control-plane node. A node that was silent for 3 s is not counted on. */
+export const ControlPlaneHeartbeat = z.object({
+  v,
+  node: Name,
+  /** Random per process. */
+  boot: Life,
+  /** The highest term it knows of, and whether it is the leader of that term. */
+  term: z.int().min(0),
+  leading: z.boolean(),
+  /** Leases that were renewed at this node alone, over HTTP, since its last heartbeat: service, instance, boot. */
+  renewed: z.array(z.tuple([Name, Name, Life])).max(10_000),
+});
+export type ControlPlaneHeartbeat = z.infer<typeof ControlPlaneHeartbeat>;
+
+/** What a proxy saw of instances since its last report, while it forwarded to them. Those without traffic are left out. */
+export const ProxyReport = z.object({
+  v,
+  proxy: Name,
+  instances: z
+    .array(
+      z.object({
+        service: Name,
+        instance: Name,
+        /** Requests whose answer began. */
+        answered: z.int().min(0),
+        /** Requests that got no answer: connection refused, reset, timed out. */
+        failed: z.int().min(0),
+      }),
+    )
+    .max(10_000),
+});
+export type ProxyReport = z.infer<typeof ProxyReport>;
+
+/** A control plane asks all proxies what they hold of the journals named, because its store may have lost it. */
+export const CollectRequest = z.object({
+  v,
+  /** Repeated in each part of the answer. */
+  id: Operation,
+  journals: z.array(z.enum(["catalogue", "revocations"])).min(1),
+});
+export type CollectRequest = z.infer<typeof CollectRequest>;
 
 /** The answer to register, renew and deregister over the bus: what HTTP says with a status. */
 export const LeaseReply = z.discriminatedUnion("ok", [

@@ -1,5 +1,6 @@
 export { recordedOf } from "./feed.ts";
 export {
+  epochKey,
   JournalConflict,
   JournalMisconfigured,
   journalNames,

@@ -45,6 +45,9 @@ export const journalNames = Object.keys(journals) as JournalName[];
 /** A journal whose name stands in the table above: it has subjects of its own on the bus. */
 export type NamedJournal = JournalDefinition & { readonly name: JournalName };
 
+/** The key of entries by which a journal says that it is another history from here on. Tables never see them. */
+export const epochKey: JournalKey = "epoch";
+
 /** What is to be written. The body is JSON text; the journal does not look into it. */
 export interface Entry {
   readonly key: JournalKey;
