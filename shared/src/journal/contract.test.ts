@@ -185,6 +185,25 @@ function describeJournal(name: string, start: () => Promise<Store>) {
         ).rejects.toThrow("changed my mind");
         expect((await node.journals.health.head()).head).toBe(head);
       });
+
+      test("the last entry of a key is found, in a log too; of a key that was never written nothing", async () => {
+        for (const journal of [node.journals.catalogue, node.journals.revocations]) {
+          await journal.append({ key: "last.a", body: "1" });
+          const { sequence, epoch } = await journal.append(
+            { key: "last.a", body: "ü2" },
+            { operation: `last-${journal.definition.name}` },
+          );
+          await journal.append({ key: "last.b", body: "3" });
+          expect(await journal.last("last.a")).toEqual({
+            key: "last.a",
+            body: "ü2",
+            sequence,
+            epoch,
+            operation: `last-${journal.definition.name}`,
+          });
+          expect(await journal.last("last.never")).toBeUndefined();
+        }
+      });
     });
 
     describe("that each test has for itself", () => {
@@ -305,6 +324,50 @@ function describeJournal(name: string, start: () => Promise<Store>) {
           sequence: 1,
           epoch: healthAfter.epoch,
         });
+      });
+
+      test("another history begins with an entry of its own under a new epoch, once, on every node, and survives a restart", async () => {
+        const { store, node } = await open();
+        await using _ = store;
+        for (const name of ["catalogue", "revocations"] as const) {
+          const journal = node.journals[name];
+          await journal.append({ key: "a", body: "1" });
+          const before = await journal.head();
+          const heard: Recorded[] = [];
+          // The first entry may still be on its way.
+          await using following = await journal.follow((entry) => {
+            if (entry.sequence > 1) heard.push(entry);
+          });
+          void following;
+          const [one, two] = await Promise.all([
+            journal.renew(before.epoch),
+            journal.renew(before.epoch),
+          ]);
+          expect(one).toEqual(two);
+          expect(one.head).toBe(2);
+          expect(one.epoch).not.toBe(before.epoch);
+          expect(one.epoch).toMatch(/^[A-Za-z0-9.]{1,64}$/);
+          // What was renewed already is not renewed again by one who comes late.
+          expect(await journal.renew(before.epoch)).toEqual(one);
+          expect(await journal.append({ key: "a", body: "2" })).toEqual({
+            sequence: 3,
+            epoch: one.epoch,
+            duplicate: false,
+          });
+          await eventually("both", () => heard.length === 2);
+          expect(heard.map(({ key, sequence, epoch }) => ({ key, sequence, epoch }))).toEqual([
+            { key: "epoch", sequence: 2, epoch: one.epoch },
+            { key: "a", sequence: 3, epoch: one.epoch },
+          ]);
+          const third = await journal.renew(one.epoch);
+          expect(new Set([before.epoch, one.epoch, third.epoch]).size).toBe(3);
+        }
+        const { epoch } = await node.journals.revocations.head();
+        const { journals } = await store.restart();
+        expect((await journals.revocations.head()).epoch).toBe(epoch);
+        // Older entries are part of the present history.
+        const read = await all(journals.revocations.read(1, 10));
+        expect(new Set(read.map((entry) => entry.epoch))).toEqual(new Set([epoch]));
       });
 
       test("a number is never used twice, also when the last entry is gone", async () => {

@@ -2,11 +2,14 @@ import { randomBytes } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import type { Milliseconds, WallTime } from "../time.ts";
 import {
+  epochKey,
   JournalConflict,
   type Appended,
   type Entry,
+  type Epoch,
   type Head,
   type JournalDefinition,
+  type JournalKey,
   type OperationId,
   type Recorded,
   type Sequence,
@@ -27,6 +30,9 @@ export interface JournalTable {
   /** @throws JournalConflict */
   write(writing: Writing, now: WallTime): Appended;
   read(from: Sequence, to: Sequence, limit: number): Recorded[];
+  last(key: JournalKey): Recorded | undefined;
+  /** Gives the journal another epoch, with the entry that says so. */
+  renew(history: string, now: WallTime): Recorded;
   /** Forgets what is too old. */
   prune(now: WallTime): void;
 }
@@ -48,11 +54,16 @@ export function journalTable(database: DatabaseSync, definition: JournalDefiniti
 
   const selectHead = database.prepare("SELECT epoch, head FROM journal WHERE name = ?");
   const updateHead = database.prepare("UPDATE journal SET head = ? WHERE name = ?");
+  const updateEpoch = database.prepare("UPDATE journal SET epoch = ? WHERE name = ?");
   const selectOperation = database.prepare(
     "SELECT sequence FROM operation WHERE journal = ? AND operation = ?",
   );
   const insertOperation = database.prepare(
     "INSERT INTO operation (journal, operation, sequence, recorded) VALUES (?, ?, ?, ?)",
+  );
+  const selectLastEntry = database.prepare(
+    `SELECT sequence, key, body, operation FROM entry
+     WHERE journal = ? AND key = ? ORDER BY sequence DESC LIMIT 1`,
   );
   const selectLast = database.prepare(
     "SELECT max(sequence) AS sequence FROM entry WHERE journal = ? AND key = ?",
@@ -100,15 +111,24 @@ export function journalTable(database: DatabaseSync, definition: JournalDefiniti
     },
     read(from, to, limit) {
       const { epoch } = head();
-      return (selectEntries.all(name, from, to, limit) as unknown as Row[]).map(
-        ({ sequence, key, body, operation }) => ({
-          sequence,
-          epoch,
-          key,
-          body,
-          ...(operation === null ? {} : { operation }),
-        }),
+      return (selectEntries.all(name, from, to, limit) as unknown as Row[]).map((row) =>
+        recorded(row, epoch),
       );
+    },
+    last(key) {
+      const row = selectLastEntry.get(name, key) as unknown as Row | undefined;
+      return row === undefined ? undefined : recorded(row, head().epoch);
+    },
+    renew(history, now) {
+      const { epoch: before, head: last } = head();
+      const epoch = `${before.split(".")[0]}.${history}`;
+      const sequence = last + 1;
+      const body = JSON.stringify({ history });
+      deleteOlder.run(name, epochKey);
+      insertEntry.run(name, sequence, epochKey, body, null, now);
+      updateHead.run(sequence, name);
+      updateEpoch.run(epoch, name);
+      return { sequence, epoch, key: epochKey, body };
     },
     prune(now) {
       deleteOperations.run(name, now - operationMemoryMs);
@@ -117,4 +137,8 @@ export function journalTable(database: DatabaseSync, definition: JournalDefiniti
       deleteBelow.run(name, young?.sequence ?? head().head + 1);
     },
   };
+}
+
+function recorded({ sequence, key, body, operation }: Row, epoch: Epoch): Recorded {
+  return { sequence, epoch, key, body, ...(operation === null ? {} : { operation }) };
 }

@@ -5,7 +5,7 @@ import type { Bus } from "../bus/bus.ts";
 import { assertOperation, subjects } from "../bus/subjects.ts";
 import { once } from "../lifetime.ts";
 import type { Log } from "../log.ts";
-import type { Clock } from "../time.ts";
+import { systemRandom, type Clock, type Random } from "../time.ts";
 import { openDatabase } from "./embedded-database.ts";
 import { journalTable, type JournalTable } from "./embedded-table.ts";
 import { createWriter, type Writer } from "./embedded-writer.ts";
@@ -16,8 +16,10 @@ import {
   type Appended,
   type AppendOptions,
   type Entry,
+  type Epoch,
   type Head,
   type Journal,
+  type JournalKey,
   type JournalName,
   type Journals,
   type NamedJournal,
@@ -30,6 +32,8 @@ export interface EmbeddedStoreOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log?: Log;
+  /** Default: the system's. */
+  readonly random?: Random;
   /** Other definitions than the fleet's, for tests of ages. */
   readonly definitions?: Readonly<Record<JournalName, NamedJournal>>;
 }
@@ -121,19 +125,33 @@ class EmbeddedJournal implements Journal {
       () => this.#table.write({ entry, operation, expected }, this.#options.clock.wall()),
       ({ sequence, epoch, duplicate }) => {
         if (duplicate) return;
-        const recorded = {
+        this.#tell({
           ...entry,
           sequence,
           epoch,
           ...(operation === undefined ? {} : { operation }),
-        };
-        this.#options.bus.publish(
-          subjects.feedPrefix(this.definition.name) + entry.key,
-          entry.body,
-          feedHeaders(recorded),
-        );
+        });
       },
     );
+  }
+
+  async last(key: JournalKey): Promise<Recorded | undefined> {
+    this.#assertOpen();
+    return this.#table.last(key);
+  }
+
+  async renew(from: Epoch): Promise<Head> {
+    this.#assertOpen();
+    const { clock, random = systemRandom } = this.#options;
+    const history = `${Math.floor(clock.wall()).toString(36)}${Math.floor(random() * 1_679_616).toString(36)}`;
+    await this.#writer.submit(
+      () =>
+        this.#table.head().epoch === from ? this.#table.renew(history, clock.wall()) : undefined,
+      (recorded) => {
+        if (recorded !== undefined) this.#tell(recorded);
+      },
+    );
+    return this.#table.head();
   }
 
   async *read(from: Sequence, limit: number): AsyncGenerator<Recorded> {
@@ -168,6 +186,14 @@ class EmbeddedJournal implements Journal {
   }
 
   readonly [Symbol.asyncDispose] = once(() => this.close());
+
+  #tell(recorded: Recorded): void {
+    this.#options.bus.publish(
+      subjects.feedPrefix(this.definition.name) + recorded.key,
+      recorded.body,
+      feedHeaders(recorded),
+    );
+  }
 
   #assertOpen(): void {
     if (this.#closed) throw new JournalUnavailable(`the journal ${this.definition.name} is closed`);

@@ -4,6 +4,7 @@
  * The log itself numbers its entries, one by one from 1; the live feed carries every number. Of a *keyed* journal (catalogue,
  * health) only the last entry per key is kept, so a later reader may find older numbers gone: that is no gap.
  */
+import { z } from "zod";
 
 /** The position of an entry in its journal, counted by the journal from 1. 0 means "before the first". */
 export type Sequence = number;
@@ -45,8 +46,11 @@ export const journalNames = Object.keys(journals) as JournalName[];
 /** A journal whose name stands in the table above: it has subjects of its own on the bus. */
 export type NamedJournal = JournalDefinition & { readonly name: JournalName };
 
-/** The key of entries by which a journal says that it is another history from here on. Tables never see them. */
+/** The key of entries by which a journal says that it is another history from here on ({@link Journal.renew}). Tables never see them. */
 export const epochKey: JournalKey = "epoch";
+
+/** What stands in such an entry: the part of the epoch that tells this history from those before. */
+export const HistoryEntry = z.strictObject({ history: z.string().regex(/^[a-z0-9]{1,24}$/) });
 
 /** What is to be written. The body is JSON text; the journal does not look into it. */
 export interface Entry {
@@ -90,6 +94,18 @@ export interface Journal extends AsyncDisposable {
   read(from: Sequence, limit: number): AsyncIterable<Recorded>;
   /** The live feed, from the moment the promise resolves. May lose, repeat and reorder entries: the replica copes. */
   follow(onEntry: (entry: Recorded) => void): Promise<AsyncDisposable>;
+  /** The last entry under a key that is still kept. @throws JournalUnavailable */
+  last(key: JournalKey): Promise<Recorded | undefined>;
+  /**
+   * Says that from here on the journal is another history, because it went backwards (restored from an older copy, say): records
+   * an entry under {@link epochKey} and with it a new epoch that was never used before. Every replica then takes a snapshot.
+   *
+   * @param from the epoch that was found to have gone backwards; when the journal has another one by now, somebody was faster, and
+   * nothing happens
+   * @returns where the journal stands then
+   * @throws JournalUnavailable
+   */
+  renew(from: Epoch): Promise<Head>;
   /** The present epoch, and the sequence of the last entry ever recorded in it (kept or not). Asks the store, never memory. */
   head(): Promise<Head>;
 }

@@ -6,6 +6,7 @@
  */
 import { subjects } from "../bus/subjects.ts";
 import {
+  HistoryEntry,
   JournalMisconfigured,
   type Epoch,
   type JournalName,
@@ -128,10 +129,24 @@ export function assertStream(definition: NamedJournal, found: StreamConfig): voi
     );
 }
 
-/** The incarnation of a stream: when it was created, to the nanosecond, and a counter of histories that went backwards. */
-export function epochOf(info: StreamInfo): Epoch {
+/**
+ * The incarnation of a stream: when it was created, to the nanosecond, and which history of it this is.
+ *
+ * @param history the body of the last entry under `epochKey`; undefined: the first one
+ */
+export function epochOf(info: Pick<StreamInfo, "created">, history: string | undefined): Epoch {
   const fraction = /\.(\d{1,9})/.exec(info.created)?.[1] ?? "";
   const seconds = BigInt(Math.floor(Date.parse(info.created) / 1_000));
   const nanoseconds = seconds * 1_000_000_000n + BigInt(fraction.padEnd(9, "0"));
-  return `${nanoseconds.toString(36)}.0`;
+  return `${nanoseconds.toString(36)}.${historyOf(history)}`;
+}
+
+/** `0` is the first history. An entry that is not understood was not written by us: it begins none. */
+export function historyOf(body: string | undefined): string {
+  if (body === undefined) return "0";
+  try {
+    return HistoryEntry.parse(JSON.parse(body)).history;
+  } catch {
+    return "0";
+  }
 }

@@ -8,7 +8,7 @@ import { silentLog } from "../log.ts";
 import { systemClock } from "../time.ts";
 import { journals, type Recorded } from "./journal.ts";
 import { openNatsJournal, type NatsJournalOptions } from "./nats.ts";
-import { epochOf, streamConfig, type StreamInfo } from "./nats-stream.ts";
+import { epochOf, streamConfig } from "./nats-stream.ts";
 
 const connect = (server: { port: number }): Promise<NatsBus> =>
   connectNats({
@@ -367,7 +367,7 @@ test("an entry that is too large for the bus is an error at once", async () => {
 });
 
 test("the epoch is the moment of creation to the nanosecond", () => {
-  const at = (created: string) => epochOf({ created } as StreamInfo);
+  const at = (created: string) => epochOf({ created }, undefined);
   expect(at("2026-11-23T06:21:45.175734677Z")).toBe(`${1795414905175734677n.toString(36)}.0`);
   expect(at("2026-11-23T06:21:45Z")).toBe(`${1795414905000000000n.toString(36)}.0`);
   expect(at("2026-11-23T06:21:45.1Z")).toBe(`${1795414905100000000n.toString(36)}.0`);

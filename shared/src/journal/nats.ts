@@ -11,6 +11,7 @@ import { sleep, systemRandom, type Clock, type Milliseconds, type Random } from 
 import { entryHeaders, recordedOf } from "./feed.ts";
 import { call, isJetStreamError } from "./jetstream.ts";
 import {
+  epochKey,
   JournalConflict,
   journals,
   JournalUnavailable,
@@ -20,6 +21,7 @@ import {
   type Epoch,
   type Head,
   type Journal,
+  type JournalKey,
   type JournalName,
   type Journals,
   type NamedJournal,
@@ -27,6 +29,7 @@ import {
   type Sequence,
 } from "./journal.ts";
 import { inWords, mayPass } from "./nats-failures.ts";
+import { lastMessage } from "./nats-last.ts";
 import { readStream } from "./nats-reader.ts";
 import { assertStream, epochOf, streamConfig, streamName, type StreamInfo } from "./nats-stream.ts";
 
@@ -121,6 +124,46 @@ class NatsJournal implements Journal {
     });
   }
 
+  async last(key: JournalKey): Promise<Recorded | undefined> {
+    try {
+      const { epoch } = await this.head();
+      const last = await this.#last(subjects.log(this.definition.name, key), {
+        timeoutMs: attemptMs,
+      });
+      return last === undefined ? undefined : { key, epoch, ...last.recorded };
+    } catch (error) {
+      throw inWords(this.definition.name, "read", error);
+    }
+  }
+
+  async renew(from: Epoch): Promise<Head> {
+    const subject = subjects.log(this.definition.name, epochKey);
+    const { random = systemRandom } = this.#options;
+    return this.#insist("renew", undefined, async (attempt) => {
+      const now = await this.#info();
+      if (now.epoch !== from) return now;
+      const expected = (await this.#last(subject, attempt))?.recorded.sequence ?? 0;
+      // By the clock, so that a store whose counter was lost too does not come to the same name again; by chance, for clocks that
+      // go back.
+      const history = `${Math.floor(this.#clock.wall()).toString(36)}${Math.floor(random() * 1_679_616).toString(36)}`;
+      const epoch = `${from.split(".")[0]}.${history}`;
+      try {
+        await call(this.#bus, subject, JSON.stringify({ history }), {
+          ...attempt,
+          headers: {
+            "Nats-Msg-Id": randomUUID(),
+            ...entryHeaders({ epoch }),
+            "Nats-Expected-Last-Subject-Sequence": String(expected),
+          },
+        });
+      } catch (error) {
+        // Another node was faster, and its name is as good as ours.
+        if (!isJetStreamError(error, "wrongLastSequence")) throw error;
+      }
+      return this.#info();
+    });
+  }
+
   async *read(from: Sequence, limit: number): AsyncGenerator<Recorded> {
     const { name } = this.definition;
     try {
@@ -134,9 +177,13 @@ class NatsJournal implements Journal {
     const { name } = this.definition;
     return this.#bus.subscribe(subjects.feed(name), (message) => {
       const entry = recordedOf(name, message);
-      if (entry === undefined)
+      if (entry === undefined) {
         this.#options.log.warn({ subject: message.subject }, "journal feed message is no entry");
-      else onEntry(entry);
+        return;
+      }
+      // Another history, by another node: what we write from now on belongs to it. Asked for, not believed.
+      if (entry.key === epochKey) this.#epoch = undefined;
+      onEntry(entry);
     });
   }
 
@@ -196,24 +243,14 @@ class NatsJournal implements Journal {
   /** Somebody was first. Or we were: an earlier attempt landed and only its confirmation was lost. */
   async #conflict(subject: string, id: string, attempt: Attempt): Promise<Appended> {
     const last = await this.#last(subject, attempt);
-    if (last?.id === id)
-      return { sequence: last.sequence, epoch: (await this.#info()).epoch, duplicate: true };
-    throw new JournalConflict(
-      `the last entry under ${subject} has sequence ${last?.sequence ?? 0}`,
-    );
+    const sequence = last?.recorded.sequence ?? 0;
+    if (last?.id === id) return { sequence, epoch: (await this.#info()).epoch, duplicate: true };
+    throw new JournalConflict(`the last entry under ${subject} has sequence ${sequence}`);
   }
 
   async #last(subject: string, attempt: Attempt) {
-    const api = `$JS.API.STREAM.MSG.GET.${streamName(this.definition.name)}`;
     try {
-      const { message } = await call<{ message: { seq: number; hdrs?: string } }>(
-        this.#bus,
-        api,
-        { last_by_subj: subject },
-        attempt,
-      );
-      const headers = Buffer.from(message.hdrs ?? "", "base64").toString();
-      return { sequence: message.seq, id: /^Nats-Msg-Id: (.*)\r$/m.exec(headers)?.[1] };
+      return await lastMessage(this.#bus, this.definition.name, subject, attempt);
     } catch (error) {
       if (isJetStreamError(error, "noMessageFound")) return undefined;
       throw error;
@@ -243,7 +280,7 @@ class NatsJournal implements Journal {
         { timeoutMs: attemptMs },
       );
       this.#options.log.info({ stream: config.name }, "journal stream created");
-      return this.#learn(info);
+      return this.#learn(info, undefined);
     } catch (error) {
       // Another node was faster with other settings: what counts is what is there.
       if (isJetStreamError(error, "streamNameInUse")) return await this.#info();
@@ -251,14 +288,20 @@ class NatsJournal implements Journal {
     }
   }
 
+  /** Asked together: a history that begins in between shows in the next answer. */
   async #info(): Promise<Head> {
-    const subject = `$JS.API.STREAM.INFO.${streamName(this.definition.name)}`;
-    return this.#learn(await call<StreamInfo>(this.#bus, subject, "", { timeoutMs: attemptMs }));
+    const attempt = { timeoutMs: attemptMs };
+    const name = streamName(this.definition.name);
+    const [info, history] = await Promise.all([
+      call<StreamInfo>(this.#bus, `$JS.API.STREAM.INFO.${name}`, "", attempt),
+      this.#last(subjects.log(this.definition.name, epochKey), attempt),
+    ]);
+    return this.#learn(info, history?.recorded.body);
   }
 
-  #learn(info: StreamInfo): Head {
+  #learn(info: StreamInfo, history: string | undefined): Head {
     assertStream(this.definition, info.config);
-    const epoch = epochOf(info);
+    const epoch = epochOf(info, history);
     const head = info.state.last_seq;
     if (this.#epoch !== undefined && this.#epoch !== epoch)
       this.#options.log.warn({ journal: this.definition.name, epoch }, "journal has a new epoch");
@@ -307,7 +350,7 @@ class NatsJournal implements Journal {
 
 interface Attempt {
   readonly timeoutMs: Milliseconds;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
 }
 
 function pick(operation: string | undefined) {
