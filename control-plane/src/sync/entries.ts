@@ -2,6 +2,7 @@
  * What a control-plane node holds of a journal: every entry as it was recorded, to serve it, and its meaning, to work with it.
  */
 import type { JournalKey, Recorded, Sequence } from "@tocsin/shared/journal";
+import type { Owed } from "./recovery.ts";
 import type { ReplicaTable } from "@tocsin/shared/replica";
 
 export interface Held<Value> {
@@ -15,30 +16,60 @@ interface Schema<Value> {
 
 type Listener<Value> = (changed: readonly Held<Value>[]) => void;
 
-/** The entries of a keyed journal: the last of each key, in the order in which they were recorded. */
+/**
+ * The entries of a keyed journal: the last of each key, in the order in which they were recorded.
+ *
+ * A store that was wiped, or restored from an older copy, is brought forward to what this node knows: a load never takes an entry
+ * away. What stands here and not in the store is *owed* to it ({@link owed}) until the store has it, or something newer.
+ */
 export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
-  readonly #schema: Schema<Value>;
-  readonly #onChange: Listener<Value>;
+  readonly #options: KeyedEntriesOptions<Value>;
   #held = new Map<JournalKey, Held<Value>>();
+  readonly #owed = new Set<JournalKey>();
 
-  constructor(schema: Schema<Value>, onChange: Listener<Value> = () => {}) {
-    this.#schema = schema;
-    this.#onChange = onChange;
+  constructor(options: KeyedEntriesOptions<Value>) {
+    this.#options = options;
   }
 
   decode(entry: Recorded): Held<Value> {
-    return { recorded: entry, value: this.#schema.parse(JSON.parse(entry.body)) };
+    return { recorded: entry, value: this.#options.schema.parse(JSON.parse(entry.body)) };
   }
 
   apply(held: Held<Value>): void {
+    this.#owed.delete(held.recorded.key);
     this.#put(held);
-    this.#onChange([held]);
+    this.#options.onChange?.([held]);
   }
 
   load(changes: readonly { readonly change: Held<Value> }[]): void {
+    const before = this.#held;
+    const owedBefore = new Set(this.#owed);
     this.#held = new Map();
+    this.#owed.clear();
     for (const { change } of changes) this.#put(change);
-    this.#onChange([...this.#held.values()]);
+    for (const [key, mine] of before) {
+      const theirs = this.#held.get(key);
+      if (theirs !== undefined && !this.#stands(mine, theirs, owedBefore.has(key))) continue;
+      // The number of the entry that the store has: what a write of this key has to expect.
+      const sequence = theirs?.recorded.sequence ?? 0;
+      this.#put({ recorded: { ...mine.recorded, sequence }, value: mine.value });
+      this.#owed.add(key);
+    }
+    this.#options.onChange?.([...this.#held.values()]);
+  }
+
+  /** Whether what this node knows of a key is newer than what the store says. */
+  #stands(mine: Held<Value>, theirs: Held<Value>, owed: boolean): boolean {
+    if (mine.recorded.body === theirs.recorded.body) return false;
+    const newer = this.#options.newer?.(mine.value, theirs.value);
+    if (newer !== undefined) return newer;
+    // Decided before, and the store still has what was decided against.
+    if (owed) return mine.recorded.sequence === theirs.recorded.sequence;
+    // One history that went back: its numbers can be compared. Of another history somebody else has seen more than we have.
+    return (
+      mine.recorded.epoch === theirs.recorded.epoch &&
+      mine.recorded.sequence > theirs.recorded.sequence
+    );
   }
 
   /** A key that is written again moves to the end. */
@@ -60,15 +91,33 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
     return this.#held.values();
   }
 
+  /** What is to be written to the store again, each on the condition that it still has the number that is said here. */
+  owed(): Owed[] {
+    return [...this.#owed].map((key) => {
+      const { body, sequence } = this.#held.get(key)!.recorded;
+      return { key, body, expected: sequence };
+    });
+  }
+
   all(): Recorded[] {
-    return [...this.#held.values()].map(({ recorded }) => recorded);
+    return [...this.#held.values()].map(({ recorded }) => this.#served(recorded));
   }
 
   after(sequence: Sequence): Recorded[] {
-    return [...this.#held.values()]
-      .map(({ recorded }) => recorded)
-      .filter((recorded) => recorded.sequence > sequence);
+    return this.all().filter((recorded) => recorded.sequence > sequence);
   }
+
+  /** What is owed has no number of its own yet. */
+  #served(recorded: Recorded): Recorded {
+    return this.#owed.has(recorded.key) ? { ...recorded, sequence: 0 } : recorded;
+  }
+}
+
+export interface KeyedEntriesOptions<Value> {
+  readonly schema: Schema<Value>;
+  readonly onChange?: Listener<Value>;
+  /** Whether one value of a key is newer than another by what they say themselves; undefined where they do not say. */
+  readonly newer?: (mine: Value, theirs: Value) => boolean | undefined;
 }
 
 /** The entries of a log. What is past its use is forgotten; nothing else ever is. */
@@ -76,6 +125,7 @@ export class LoggedEntries<Value> implements ReplicaTable<Held<Value>> {
   readonly #schema: Schema<Value>;
   readonly #spent: (value: Value) => boolean;
   #held: Held<Value>[] = [];
+  #owed: Recorded[] = [];
 
   /** @param spent whether an entry no longer has any effect on anybody */
   constructor(schema: Schema<Value>, spent: (value: Value) => boolean) {
@@ -89,6 +139,8 @@ export class LoggedEntries<Value> implements ReplicaTable<Held<Value>> {
 
   apply(held: Held<Value>): void {
     this.#held.push(held);
+    if (this.#owed.length > 0)
+      this.#owed = this.#owed.filter(({ body }) => body !== held.recorded.body);
   }
 
   /** Union: what was known before stays, and is served too, whatever the store has lost. */
@@ -99,6 +151,11 @@ export class LoggedEntries<Value> implements ReplicaTable<Held<Value>> {
       // Its number was of another epoch: it stands before everything that has one now.
       .map(({ recorded, value }) => ({ recorded: { ...recorded, sequence: 0 }, value }));
     this.#held = [...kept, ...changes.map(({ change }) => change)];
+    this.#owed = kept.map(({ recorded }) => recorded);
+  }
+
+  owed(): Owed[] {
+    return this.#owed.map(({ key, body }) => ({ key, body, expected: undefined }));
   }
 
   values(): readonly Held<Value>[] {

@@ -17,7 +17,9 @@ import {
   type JournalSource,
   type Replica,
 } from "@tocsin/shared/replica";
+import { Doubt } from "./doubt.ts";
 import { KeyedEntries, LoggedEntries, type Held } from "./entries.ts";
+import { Recovery, type Owed } from "./recovery.ts";
 
 /** How long a write waits until this very node has heard of it, in milliseconds. */
 const seenWithinMs = 2_000;
@@ -45,6 +47,8 @@ export class State implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   readonly #replicas: Record<JournalName, Replica>;
   readonly #sources: Record<JournalName, JournalSource>;
+  readonly #recoveries: Record<JournalName, Recovery>;
+  readonly #doubts: Record<JournalName, Doubt>;
   readonly #waiting = new Map<JournalName, Set<() => void>>(
     journalNames.map((name) => [name, new Set()]),
   );
@@ -56,11 +60,23 @@ export class State implements AsyncDisposable {
   constructor(options: StateOptions) {
     this.#options = options;
     const { bus, clock, random, log, journals } = options;
-    this.catalogue = new KeyedEntries(CatalogueEntry, (changed) => {
-      for (const listener of this.#catalogueListeners) listener(changed);
+    this.catalogue = new KeyedEntries({
+      schema: CatalogueEntry,
+      onChange: (changed) => {
+        for (const listener of this.#catalogueListeners) listener(changed);
+      },
+      newer(mine, theirs) {
+        if (mine.kind === "config" && theirs.kind === "config")
+          return mine.revision > theirs.revision;
+        if (mine.kind === "leader" && theirs.kind === "leader") return mine.term > theirs.term;
+        return undefined;
+      },
     });
-    this.health = new KeyedEntries(VerdictEntry, () => {
-      for (const listener of this.#healthListeners) listener();
+    this.health = new KeyedEntries({
+      schema: VerdictEntry,
+      onChange: () => {
+        for (const listener of this.#healthListeners) listener();
+      },
     });
     const nowSeconds = () => clock.wall() / 1000;
     // Five minutes of tolerance are the most that a config may grant an issuer's clock.
@@ -93,7 +109,7 @@ export class State implements AsyncDisposable {
       clock,
       random,
       log,
-      onChange: () => this.#wake(journal),
+      onChange: () => this.#changed(journal),
       // There are few control-plane nodes: none of them needs to wait for its turn to ask.
       timings: { jitterMs: 0 },
     });
@@ -103,6 +119,39 @@ export class State implements AsyncDisposable {
       revocations: startReplica({ ...common("revocations"), table: this.revocations }),
     };
     for (const name of journalNames) this.#stack.use(this.#replicas[name]);
+    const recovery = (journal: JournalName, owed: () => Iterable<Owed>): Recovery =>
+      this.#stack.use(
+        new Recovery({
+          journal: journals[journal],
+          replica: () => this.#replicas[journal].status(),
+          owed,
+          clock,
+          random,
+          log,
+        }),
+      );
+    this.#recoveries = {
+      catalogue: recovery("catalogue", () => this.catalogue.owed()),
+      health: recovery("health", () => this.health.owed()),
+      revocations: recovery("revocations", () => this.revocations.owed()),
+    };
+    const doubt = (journal: JournalName) =>
+      this.#stack.use(
+        new Doubt({
+          bus,
+          journal: journals[journal],
+          replica: () => this.#replicas[journal].status(),
+          settled: () => this.#recoveries[journal].idle,
+          heard: (head) => this.heard(journal, head),
+          clock,
+          log,
+        }),
+      );
+    this.#doubts = {
+      catalogue: doubt("catalogue"),
+      health: doubt("health"),
+      revocations: doubt("revocations"),
+    };
     this.#stack.defer(clock.every(60_000, () => this.revocations.sweep()));
   }
 
@@ -144,6 +193,7 @@ export class State implements AsyncDisposable {
    * @throws JournalConflict, JournalUnavailable as the journal does
    */
   async write(journal: JournalName, entry: Entry, options: AppendOptions = {}): Promise<Appended> {
+    await this.#doubts[journal].certain(options.signal);
     const appended = await this.#append(journal, entry, options);
     for (const listener of this.#writeListeners) listener();
     await this.#seen(journal, appended, seenWithinMs);
@@ -190,7 +240,8 @@ export class State implements AsyncDisposable {
     });
   }
 
-  #wake(journal: JournalName): void {
+  #changed(journal: JournalName): void {
+    this.#recoveries[journal].look();
     for (const look of this.#waiting.get(journal) ?? []) look();
   }
 

@@ -31,6 +31,8 @@ export interface TestNode extends AsyncDisposable {
 }
 
 export interface TestNodeOptions {
+  /** Default `control-plane-1`. */
+  readonly node?: string;
   readonly source?: string;
   /** The clock of the node, not of its bus and journals. Default: the system's. */
   readonly clock?: Clock;
@@ -47,7 +49,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
   const { bus, journals } = options.store ?? (await embedded(stack));
   const controlPlane = stack.use(
     await startControlPlane({
-      node: "control-plane-1",
+      node: options.node ?? "control-plane-1",
       version: "1.2.3",
       bus,
       journals: options.journals?.(journals) ?? journals,
