@@ -14,6 +14,8 @@ export type CatalogueChange = { readonly key: string; readonly body: string } & 
   | { readonly kind: "instance"; readonly entry: InstanceEntry }
   | { readonly kind: "leader"; readonly term: number }
   | { readonly kind: "gone" }
+  /** Of no use to a proxy: it gets the key with its snapshot of the revocations. */
+  | { readonly kind: "fingerprint-key" }
 );
 
 export interface CatalogueListeners {
@@ -84,6 +86,9 @@ class Catalogue implements CatalogueTable {
       case "leader":
         if (key !== catalogueKeys.leader) throw misplaced(entry.kind, key);
         return { kind: "leader", key, body, term: entry.term };
+      case "fingerprint-key":
+        if (key !== catalogueKeys.fingerprintKey) throw misplaced(entry.kind, key);
+        return { kind: "fingerprint-key", key, body };
       case "gone":
         // Without a config there is no route: that is never meant.
         if (key === catalogueKeys.config) throw misplaced(entry.kind, key);
@@ -106,6 +111,7 @@ class Catalogue implements CatalogueTable {
         return this.#listeners.onService(entry.service);
       }
       case "leader":
+      case "fingerprint-key":
         return;
       case "gone": {
         this.#entries.delete(change.key);

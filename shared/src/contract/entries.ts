@@ -79,10 +79,24 @@ export const GoneEntry = z.strictObject({
   term: z.int().min(1).optional(),
 });
 
+const FingerprintKeyText = z.base64url().length(22);
+
+/**
+ * Catalogue, key `fingerprint-key`: the 16 bytes under which every node of the fleet reduces issuer and `jti` to 64 bits, so that
+ * what one node holds another can take over. Written once, by compare-and-set; not in the journal of revocations, which forgets.
+ */
+export const FingerprintKey = z.strictObject({
+  v,
+  kind: z.literal("fingerprint-key"),
+  key: FingerprintKeyText,
+});
+export type FingerprintKey = z.infer<typeof FingerprintKey>;
+
 export const CatalogueEntry = z.discriminatedUnion("kind", [
   ConfigEntry,
   InstanceEntry,
   LeaderEntry,
+  FingerprintKey,
   GoneEntry,
 ]);
 export type CatalogueEntry = z.infer<typeof CatalogueEntry>;
@@ -90,6 +104,7 @@ export type CatalogueEntry = z.infer<typeof CatalogueEntry>;
 export const catalogueKeys = {
   config: "config",
   leader: "leader",
+  fingerprintKey: "fingerprint-key",
   instance: (service: string, instance: string) => `instance.${service}.${instance}`,
 } as const;
 
@@ -143,19 +158,6 @@ export const BatchRevocation = z.strictObject({
   items: z.array(Revocation).min(1).max(1_000),
 });
 export type BatchRevocation = z.infer<typeof BatchRevocation>;
-
-const FingerprintKeyText = z.base64url().length(22);
-
-/**
- * Revocations, key `fingerprint-key`: the 16 bytes under which every node of the fleet reduces issuer and `jti` to 64 bits, so that
- * what one node holds another can take over. Written once, by compare-and-set.
- */
-export const FingerprintKey = z.strictObject({
-  v,
-  kind: z.literal("fingerprint-key"),
-  key: FingerprintKeyText,
-});
-export type FingerprintKey = z.infer<typeof FingerprintKey>;
 
 /**
  * Revocations, key `fingerprints`: what a node still held when the store had lost it. Of tokens nothing but the fingerprint is
