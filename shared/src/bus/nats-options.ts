@@ -73,10 +73,10 @@ export function connectionOptions(address: NatsAddress): NodeConnectionOptions {
     maxPingOut: 2,
     timeout: 5_000,
     maxReconnectAttempts: -1,
-    // Spread, so that a fleet does not come back in one instant.
-    reconnectTimeWait: 250,
-    reconnectJitter: 750,
-    reconnectJitterTLS: 750,
+    // Spread, so that a fleet does not come back in one instant; but within the second in which revocations are in force again.
+    reconnectTimeWait: 100,
+    reconnectJitter: 300,
+    reconnectJitterTLS: 300,
     // A password that is wrong now may be right after a reload of the server.
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
