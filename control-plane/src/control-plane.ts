@@ -51,7 +51,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   await using stack = new AsyncDisposableStack();
   const state = stack.use(new State({ bus, journals, clock, random, log }));
   const proxies = new Proxies(clock);
-  const orders = new Orders({ bus, state, proxies, clock, log });
+  const orders = new Orders({ bus, journals, state, proxies, clock, log });
   const config = new CurrentConfig({ state, orders, environment: options.environment, clock, log });
   if (options.config !== undefined) config.check(options.config.source);
 

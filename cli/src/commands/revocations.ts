@@ -26,7 +26,7 @@ export async function listRevocations({ terminal, json }: Invocation): Promise<E
     revocation.jti ?? revocation.subject ?? "",
     revocation.issuer ?? (revocation.kind === "user" ? "any" : ""),
     revocation.issuedBefore === undefined ? "" : dateOf(revocation.issuedBefore),
-    dateOf(revocation.expiresAt),
+    revocation.expiresAt === undefined ? "" : dateOf(revocation.expiresAt),
     revocation.reason ?? "",
   ]);
   terminal.stdout.write(

@@ -2,30 +2,71 @@
 import { messageOf, type Clock, type Log, type Milliseconds, type NodeName } from "@tocsin/shared";
 import { subjects, type Bus, type Message } from "@tocsin/shared/bus";
 import { Ack, type OrderAnswer } from "@tocsin/shared/contract";
-import type { Appended, Entry, JournalName, OperationId, Sequence } from "@tocsin/shared/journal";
-import type { HeardProxy, Proxies } from "./proxies.ts";
+import {
+  JournalConflict,
+  type Appended,
+  type Entry,
+  type JournalName,
+  type Journals,
+  type OperationId,
+  type Sequence,
+} from "@tocsin/shared/journal";
+import { Declined } from "../problem.ts";
+import { findAgain } from "./find-again.ts";
+import type { Proxies } from "./proxies.ts";
 import type { State } from "./state.ts";
+import { Tally, type Standing } from "./tally.ts";
 
 export interface OrdersOptions {
   readonly bus: Bus;
+  readonly journals: Journals;
   readonly state: State;
   readonly proxies: Proxies;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-export interface Order {
-  readonly journal: JournalName;
+/** One entry of an order. */
+export interface Part {
   readonly entry: Entry;
+  /** Not used for another entry. */
   readonly operation: OperationId;
   readonly expected?: Sequence;
+}
+
+/** An order of one entry. */
+export interface Order extends Part {
+  readonly journal: JournalName;
   /** How long to wait for the proxies. 0: not at all. */
   readonly waitMs: Milliseconds;
 }
 
+/** An order of one entry or several. */
+export interface LongOrder {
+  readonly journal: JournalName;
+  /** What the one who gave it calls it. */
+  readonly operation: OperationId;
+  /** At least one. They are appended one after the other; all of them are waited for together. */
+  readonly parts: readonly Part[];
+  /**
+   * Whether a part that was recorded before says the same as this one. With it a part that was recorded before is no conflict but a
+   * repetition, however long ago that was; without it repetition is left to the journal.
+   */
+  readonly same?: (recorded: string, part: Part) => boolean;
+  /** How long to wait for the proxies. 0: not at all. */
+  readonly waitMs: Milliseconds;
+  /** Told after each part. */
+  readonly onDurable?: (parts: number) => void;
+}
+
+interface Placed extends Appended {
+  /** This node's own tables have shown it, so that nothing that happens to the store takes it away. */
+  readonly seen: boolean;
+}
+
 export class Orders {
   readonly #options: OrdersOptions;
-  readonly #open = new Map<OperationId, Set<(message: Ack, proxy: NodeName) => void>>();
+  readonly #open = new Set<Tally>();
 
   constructor(options: OrdersOptions) {
     this.#options = options;
@@ -35,43 +76,145 @@ export class Orders {
     return this.#options.bus.subscribe(subjects.acks, (message) => this.#hear(message));
   }
 
+  /** {@link placeAll} of one entry. */
+  place({ journal, waitMs, ...part }: Order): Promise<OrderAnswer> {
+    return this.placeAll({ journal, waitMs, operation: part.operation, parts: [part] });
+  }
+
   /**
    * Appends an order and waits until every live proxy has applied it, or the time is up.
    *
-   * @throws JournalConflict, JournalUnavailable as the journal does; then it is in force nowhere, or can be repeated
+   * @throws JournalConflict, JournalUnavailable as the journal does: the part that failed, and those after it, are in force nowhere or
+   * can be repeated
+   * @throws Declined 409 when the operation was used for something else; 503 when the journal began anew meanwhile, and it is not
+   * known whether the order is in the new one
    */
-  async place(order: Order): Promise<OrderAnswer> {
-    const { state, proxies, clock } = this.#options;
+  async placeAll(order: LongOrder): Promise<OrderAnswer> {
+    const { proxies, clock } = this.#options;
     const start = clock.monotonic();
-    const tally = new Tally(order, proxies, clock, start);
+    const { journal, parts, waitMs } = order;
+    const operations = new Set(parts.map(({ operation }) => operation));
+    const tally = new Tally({ journal, operations, proxies, clock });
     // Heard from the beginning: an acknowledgement may come before the journal has answered us.
-    const watchers = this.#open.get(order.operation) ?? new Set();
-    this.#open.set(order.operation, watchers);
-    const hear = (ack: Ack, proxy: NodeName) => tally.acknowledge(ack, proxy);
-    watchers.add(hear);
-    await using heartbeats = proxies.onHeartbeat((proxy) => tally.heal(proxy));
+    this.#open.add(tally);
+    await using heartbeats = proxies.onHeartbeat((proxy) => tally.heard(proxy));
     void heartbeats;
     try {
-      const appended = await state.write(order.journal, order.entry, {
+      const placed: Placed[] = [];
+      for (const part of parts) {
+        placed.push(await this.#append(order, part));
+        order.onDurable?.(placed.length);
+      }
+      const durableMs = clock.monotonic() - start;
+      let standing = await this.#standing(order, placed);
+      tally.stands(standing);
+      const until = clock.monotonic() + waitMs;
+      while (await tally.settled(until)) {
+        if (!this.#moved(journal, standing, tally)) continue;
+        standing = await this.#moveOn(order, placed, standing, until);
+        tally.stands(standing);
+      }
+      return {
         operation: order.operation,
-        ...(order.expected === undefined ? {} : { expected: order.expected }),
-      });
-      tally.durable(appended, clock.monotonic() - start);
-      await tally.settled(order.waitMs);
-      return tally.answer();
+        sequence: standing.sequences.at(-1)!,
+        epoch: standing.epoch,
+        durableMs: Math.round(durableMs * 100) / 100,
+        applied: tally.applied(),
+        ...(placed.every(({ duplicate }) => duplicate) ? { repeated: true } : {}),
+      };
     } finally {
-      watchers.delete(hear);
-      if (watchers.size === 0) this.#open.delete(order.operation);
+      this.#open.delete(tally);
     }
   }
 
+  async #append(order: LongOrder, part: Part): Promise<Placed> {
+    const { state } = this.#options;
+    const { journal, same } = order;
+    const { entry, operation, expected } = part;
+    try {
+      const appended = await state.write(journal, entry, {
+        operation,
+        ...(expected === undefined ? {} : { expected }),
+      });
+      if (appended.duplicate && same !== undefined) await this.#compare(order, part, appended);
+      const { epoch, applied } = state.replica(journal).status();
+      return { ...appended, seen: epoch === appended.epoch && applied >= appended.sequence };
+    } catch (error) {
+      if (!(error instanceof JournalConflict) || same === undefined) throw error;
+      const recorded = await this.#options.journals[journal].last(entry.key);
+      if (recorded === undefined) throw error;
+      if (!same(recorded.body, part)) throw usedBefore(order.operation);
+      const { sequence, epoch } = recorded;
+      return { sequence, epoch, duplicate: true, seen: true };
+    }
+  }
+
+  /** The journal knows operations by their ids alone. */
+  async #compare(order: LongOrder, part: Part, { sequence }: Appended): Promise<void> {
+    for await (const recorded of this.#options.journals[order.journal].read(sequence, 1)) {
+      if (recorded.sequence !== sequence || order.same?.(recorded.body, part) === true) return;
+      throw usedBefore(order.operation);
+    }
+  }
+
+  /** The parts of an order may have been recorded in different histories when the journal began anew between two of them. */
+  async #standing(order: LongOrder, placed: readonly Placed[]): Promise<Standing> {
+    const { epoch } = placed.at(-1)!;
+    const standing = { epoch, sequences: placed.map(({ sequence }) => sequence) };
+    if (placed.every((part) => part.epoch === epoch)) return ascending(standing);
+    const { clock } = this.#options;
+    return this.#moveOn(order, placed, undefined, clock.monotonic() + order.waitMs);
+  }
+
+  #moved(journal: JournalName, { epoch }: Standing, tally: Tally): boolean {
+    return this.#options.state.replica(journal).status().epoch !== epoch || tally.splits;
+  }
+
+  /** Finds the order in the history that the journal has now. @throws Declined 503 when it is not known whether it is in there */
+  async #moveOn(
+    order: LongOrder,
+    placed: readonly Placed[],
+    before: Standing | undefined,
+    until: Milliseconds,
+  ): Promise<Standing> {
+    const { clock, state, journals, log } = this.#options;
+    const { journal, parts } = order;
+    for (;;) {
+      try {
+        const found = await findAgain({
+          journal: journals[journal],
+          entries: parts.map(({ entry }, index) => ({ entry, ...placed[index]! })),
+          before: before?.epoch,
+          holdsAll: () => state.holdsAll(journal),
+        });
+        if (found === "unmoved" && before !== undefined) return before;
+        if (typeof found === "object") return ascending(found);
+      } catch (error) {
+        log.debug(
+          { journal, cause: messageOf(error) },
+          "the journal cannot be asked about an order",
+        );
+      }
+      if (clock.monotonic() >= until) break;
+      await new Promise<void>((resolve) => void clock.after(100, resolve));
+    }
+    throw new Declined(
+      503,
+      "journal-replaced",
+      "The journal began anew while the order was under way",
+      {
+        detail:
+          "Whether it is in the new one is not known. Repeating it with the same operation is safe.",
+      },
+    );
+  }
+
   #hear(message: Message): void {
-    const [operation, proxy] = message.subject.split(".").slice(-2);
-    const watchers = this.#open.get(operation ?? "");
-    if (watchers === undefined || proxy === undefined) return;
+    if (this.#open.size === 0) return;
+    const [operation, proxy] = message.subject.split(".").slice(-2) as [OperationId, NodeName];
     try {
       const ack = Ack.parse(JSON.parse(message.text()));
-      for (const watcher of watchers) watcher(ack, proxy);
+      for (const tally of this.#open) tally.acknowledged(operation, ack, proxy);
     } catch (error) {
       this.#options.log.warn(
         { subject: message.subject, cause: messageOf(error) },
@@ -81,136 +224,13 @@ export class Orders {
   }
 }
 
-interface Applied {
-  readonly at: Milliseconds;
-  readonly error?: string | undefined;
+const ascending = ({ epoch, sequences }: Standing): Standing => ({
+  epoch,
+  sequences: sequences.toSorted((a, b) => a - b),
+});
+
+function usedBefore(operation: OperationId): Declined {
+  return new Declined(409, "operation-used", "This operation was used for another order", {
+    detail: `The operation ${operation} is recorded with other content. Nothing more was written; use another id for another order.`,
+  });
 }
-
-/** Who has applied one order, and when. */
-class Tally {
-  readonly #order: Order;
-  readonly #proxies: Proxies;
-  readonly #clock: Clock;
-  readonly #start: Milliseconds;
-  readonly #applied = new Map<NodeName, Applied>();
-  /** Acknowledgements that came before we knew what to compare them with. */
-  readonly #early: { readonly ack: Ack; readonly proxy: NodeName; readonly at: Milliseconds }[] =
-    [];
-  readonly #expected: Set<NodeName>;
-  #appended: Appended | undefined;
-  #durableMs: Milliseconds = 0;
-  #wake: () => void = () => {};
-
-  constructor(order: Order, proxies: Proxies, clock: Clock, start: Milliseconds) {
-    this.#order = order;
-    this.#proxies = proxies;
-    this.#clock = clock;
-    this.#start = start;
-    this.#expected = new Set(proxies.live().map(({ heartbeat }) => heartbeat.proxy));
-  }
-
-  durable(appended: Appended, durableMs: Milliseconds): void {
-    this.#appended = appended;
-    this.#durableMs = durableMs;
-    for (const { ack, proxy, at } of this.#early) this.#note(ack, proxy, at);
-    // An order that is repeated may be in force already.
-    for (const proxy of this.#proxies.live()) this.heal(proxy);
-  }
-
-  acknowledge(ack: Ack, proxy: NodeName): void {
-    const at = this.#clock.monotonic();
-    if (this.#appended === undefined) this.#early.push({ ack, proxy, at });
-    else this.#note(ack, proxy, at);
-  }
-
-  /** A heartbeat repeats what is applied, which heals a lost acknowledgement. */
-  heal({ heartbeat }: HeardProxy): void {
-    const report = heartbeat.journals[this.#order.journal];
-    const { epoch, applied, poisoned } = report;
-    if (
-      this.#appended === undefined ||
-      epoch !== this.#appended.epoch ||
-      applied < this.#appended.sequence
-    )
-      return;
-    if (poisoned?.sequence === this.#appended.sequence)
-      return this.#put(heartbeat.proxy, { at: this.#clock.monotonic(), error: poisoned.error });
-    if (!this.#applied.has(heartbeat.proxy))
-      this.#put(heartbeat.proxy, { at: this.#clock.monotonic() });
-  }
-
-  #note(ack: Ack, proxy: NodeName, at: Milliseconds): void {
-    const { epoch, sequence } = this.#appended!;
-    if (ack.journal !== this.#order.journal || ack.epoch !== epoch || ack.applied < sequence)
-      return;
-    this.#put(proxy, { at, error: ack.error });
-  }
-
-  #put(proxy: NodeName, applied: Applied): void {
-    this.#applied.set(proxy, applied);
-    this.#wake();
-  }
-
-  #missing(): NodeName[] {
-    // Who went away meanwhile is not waited for: it catches up before it is ready again.
-    return [...this.#expected].filter(
-      (proxy) => !this.#applied.has(proxy) && this.#proxies.isLive(proxy),
-    );
-  }
-
-  async settled(waitMs: Milliseconds): Promise<void> {
-    const until = this.#clock.monotonic() + waitMs;
-    while (this.#missing().length > 0) {
-      const leftMs = until - this.#clock.monotonic();
-      if (leftMs <= 0) return;
-      await new Promise<void>((resolve) => {
-        // Looks again now and then: a proxy that goes away sends nothing.
-        const cancel = this.#clock.after(Math.min(leftMs, 500), resolve);
-        this.#wake = () => {
-          cancel();
-          resolve();
-        };
-      });
-    }
-  }
-
-  answer(): OrderAnswer {
-    const { sequence, epoch } = this.#appended!;
-    const done = [...this.#applied]
-      .filter(([, { error }]) => error === undefined)
-      .toSorted(([, a], [, b]) => a.at - b.at);
-    const refused = [...this.#applied].filter(([, { error }]) => error !== undefined);
-    const last = done.at(-1);
-    const missing = this.#missing();
-    return {
-      operation: this.#order.operation,
-      sequence,
-      epoch,
-      durableMs: round(this.#durableMs),
-      applied: {
-        expected: done.length + refused.length + missing.length,
-        count: done.length,
-        ms: last === undefined ? 0 : round(last[1].at - this.#start),
-        ...(last === undefined ? {} : { slowest: last[0] }),
-        missing: [
-          ...refused.map(([proxy, { error }]) => ({ proxy, error: error! })),
-          ...missing.map((proxy) => ({
-            proxy,
-            ...lag(this.#proxies.get(proxy), this.#order.journal, sequence),
-          })),
-        ],
-      },
-    };
-  }
-}
-
-function lag(
-  proxy: HeardProxy | undefined,
-  journal: JournalName,
-  sequence: Sequence,
-): { lag?: number } {
-  const applied = proxy?.heartbeat.journals[journal].applied;
-  return applied === undefined ? {} : { lag: Math.max(0, sequence - applied) };
-}
-
-const round = (milliseconds: Milliseconds) => Math.round(milliseconds * 100) / 100;

@@ -8,6 +8,7 @@ import {
   type Appended,
   type AppendOptions,
   type Entry,
+  type Head,
   type JournalName,
   type Journals,
 } from "@tocsin/shared/journal";
@@ -185,6 +186,14 @@ export class State implements AsyncDisposable {
   /** Called after each attempt of this node to write. */
   onAppend(listener: (report: AppendReport) => void): void {
     this.#appendListeners.push(listener);
+  }
+
+  /** Where a journal stands, when everything that this node holds of it is known to be in the store; undefined: not yet. */
+  async holdsAll(journal: JournalName): Promise<Head | undefined> {
+    const head = await this.#options.journals[journal].head();
+    const { epoch, applied } = this.#replicas[journal].status();
+    const there = epoch === head.epoch && applied >= head.head && this.#recoveries[journal].idle;
+    return there ? head : undefined;
   }
 
   /**

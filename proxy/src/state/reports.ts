@@ -1,4 +1,4 @@
-import type { Clock, NodeName } from "@tocsin/shared";
+import type { Clock, Milliseconds, NodeName } from "@tocsin/shared";
 import { subjects, type Bus } from "@tocsin/shared/bus";
 import {
   protocolVersion,
@@ -6,7 +6,7 @@ import {
   type JournalReport,
   type ProxyHeartbeat,
 } from "@tocsin/shared/contract";
-import type { JournalName } from "@tocsin/shared/journal";
+import type { JournalName, Sequence } from "@tocsin/shared/journal";
 import type { AppliedOrder, ReplicaStatus } from "@tocsin/shared/replica";
 
 export interface ReportsOptions {
@@ -26,10 +26,12 @@ const maxErrorLength = 500;
 export class Reports implements Disposable {
   readonly #options: ReportsOptions;
   readonly #stop: (() => void)[];
+  readonly #startedAt: Milliseconds;
   #left = false;
 
   constructor(options: ReportsOptions) {
     this.#options = options;
+    this.#startedAt = options.clock.monotonic();
     this.#stop = [
       options.clock.every(heartbeatMs, () => this.heartbeat()),
       // Who was away for longer than a heartbeat is expected to apply orders again from now on.
@@ -41,13 +43,15 @@ export class Reports implements Disposable {
 
   /** An order was applied, or could not be. */
   acknowledge(journal: JournalName, { operation, sequence, epoch, error }: AppliedOrder): void {
-    const { bus, node } = this.#options;
+    const { bus, node, replicas } = this.#options;
+    const refused = refusedOf(replicas()[journal].poisoned);
     const ack: Ack = {
       v: protocolVersion,
       journal,
       epoch,
       applied: sequence,
       ...(error === undefined ? {} : { error: error.slice(0, maxErrorLength) }),
+      ...(refused === undefined ? {} : { refused: [...refused] }),
     };
     bus.publish(subjects.ack(operation, node), JSON.stringify(ack));
   }
@@ -68,13 +72,14 @@ export class Reports implements Disposable {
   }
 
   #beat(leaving: boolean): void {
-    const { bus, node, boot, version } = this.#options;
+    const { bus, clock, node, boot, version } = this.#options;
     const { catalogue, health, revocations } = this.#options.replicas();
     const heartbeat: ProxyHeartbeat = {
       v: protocolVersion,
       proxy: node,
       boot,
       version: version.slice(0, 64),
+      uptimeMs: Math.round(clock.monotonic() - this.#startedAt),
       ...(leaving ? { leaving } : {}),
       journals: {
         catalogue: reportOf(catalogue),
@@ -84,6 +89,12 @@ export class Reports implements Disposable {
     };
     bus.publish(subjects.heartbeat("proxy", node), JSON.stringify(heartbeat));
   }
+}
+
+/** What was refused, where it is known exactly. */
+function refusedOf(poisoned: ReplicaStatus["poisoned"]): readonly Sequence[] | undefined {
+  if (poisoned === undefined) return [];
+  return poisoned.count === 1 ? [poisoned.sequence] : undefined;
 }
 
 function reportOf(status: ReplicaStatus): JournalReport {

@@ -67,49 +67,86 @@ const operation = z
   .optional()
   .describe("Repeating an order with the same operation has one effect.");
 
-/** `POST /v1/revocations`. */
-export const RevocationOrder = z.union([
-  z.strictObject({
-    token: z
-      .string()
-      .min(1)
-      .max(16384)
-      .describe("A token; verified, reduced to issuer, jti and exp, never stored."),
-    reason,
-    operation,
-  }),
-  z.strictObject({
-    kind: z.literal("token"),
-    issuer: z.string().min(1).max(512),
-    jti: z.string().min(1).max(512),
-    expiresAt: UnixSeconds.optional(),
-    reason,
-    operation,
-  }),
-  z.strictObject({
-    kind: z.literal("user"),
-    subject: z.string().min(1).max(512),
-    issuer: z.string().min(1).max(512).optional(),
-    issuedBefore: UnixSeconds.optional().describe(
-      "Unix seconds; default now. A token issued in that very second is revoked.",
-    ),
-    reason,
-    operation,
-  }),
-]);
+/** The forms of a revocation, each with what else stands beside them. */
+const revocationForms = <More extends z.ZodRawShape>(more: More) =>
+  z.union([
+    z.strictObject({
+      token: z
+        .string()
+        .min(1)
+        .max(16384)
+        .describe("A token; verified, reduced to issuer, jti and exp, never stored."),
+      reason,
+      ...more,
+    }),
+    z.strictObject({
+      kind: z.literal("token"),
+      issuer: z.string().min(1).max(512),
+      jti: z.string().min(1).max(512),
+      expiresAt: UnixSeconds.optional(),
+      reason,
+      ...more,
+    }),
+    z.strictObject({
+      kind: z.literal("user"),
+      subject: z.string().min(1).max(512),
+      issuer: z.string().min(1).max(512).optional(),
+      issuedBefore: UnixSeconds.optional().describe(
+        "Unix seconds; default now. A token issued in that very second is revoked.",
+      ),
+      reason,
+      ...more,
+    }),
+  ]);
+
+/** `POST /v1/revocations`, one. */
+export const RevocationOrder = revocationForms({ operation });
 export type RevocationOrder = z.infer<typeof RevocationOrder>;
+
+/** One of many revocations: the operation is that of the whole order. */
+export const RevocationItem = revocationForms({});
+export type RevocationItem = z.infer<typeof RevocationItem>;
+
+/** The most revocations that one order takes. */
+export const maxRevocations = 10_000;
+
+/** `POST /v1/revocations`, many: all of them, or where one of them is wrong none. */
+export const BulkRevocationOrder = z.strictObject({
+  revocations: z.array(RevocationItem).min(1).max(maxRevocations),
+  reason: reason.describe("Why, for those that do not say it themselves."),
+  operation,
+});
+export type BulkRevocationOrder = z.infer<typeof BulkRevocationOrder>;
+
+/** `POST /v1/revocations?dryRun=true`: what would be revoked, each token reduced to what identifies it. Nothing was changed. */
+export const RevocationsChecked = z.object({
+  valid: z.literal(true),
+  count: z.int(),
+  revocations: z.array(RevocationItem),
+});
+export type RevocationsChecked = z.infer<typeof RevocationsChecked>;
+
+/** A proxy on which an order is not known to be in force. */
+export const MissingProxy = z.object({
+  proxy: z.string(),
+  /** How many entries it is behind; absent: it has not said, or counts in another epoch. */
+  lag: z.int().optional(),
+  /** Time since it was heard, in milliseconds. */
+  lastSeenMs: z.number().optional(),
+  /** Why it refused the order. */
+  error: z.string().optional(),
+});
+export type MissingProxy = z.infer<typeof MissingProxy>;
 
 /** How far an order has come. */
 export const Applied = z.object({
-  /** Live proxies when it was counted. */
+  /** Proxies that it concerns: those that applied it, and those that are missing. */
   expected: z.int(),
   count: z.int(),
   /** From the append to the last acknowledgement, by the control plane's monotonic clock. */
   ms: z.number(),
   slowest: z.string().optional(),
-  missing: z.array(
-    z.object({ proxy: z.string(), lag: z.int().optional(), error: z.string().optional() }),
-  ),
+  missing: z.array(MissingProxy),
 });
 export type Applied = z.infer<typeof Applied>;
 
@@ -120,6 +157,10 @@ export const OrderAnswer = z.object({
   epoch: z.string(),
   durableMs: z.number(),
   applied: Applied,
+  /** How many revocations, where it was an order of many. */
+  count: z.int().optional(),
+  /** The same order was durable before: nothing was written now. */
+  repeated: z.literal(true).optional(),
 });
 export type OrderAnswer = z.infer<typeof OrderAnswer>;
 
@@ -154,22 +195,44 @@ export type ServiceView = z.infer<typeof ServiceView>;
 export const ProxyView = z.object({
   proxy: Name,
   version: z.string(),
+  /** Which life of the process, random. */
+  boot: z.string().optional(),
+  /** How long that process runs; absent: it has not said. */
+  uptimeMs: z.number().optional(),
   /** Heard in the last 6 s, and not leaving. */
   live: z.boolean(),
+  /** Said goodbye: it drains, or has ended. */
+  leaving: z.literal(true).optional(),
   lastSeenMs: z.number(),
   journals: z.record(z.string(), JournalReport),
 });
 export type ProxyView = z.infer<typeof ProxyView>;
 
+/** One revocation in the list, or what a recovered store still knows of many. */
 export const RevocationView = z.object({
-  id: z.string(),
-  kind: z.enum(["token", "user"]),
+  /** Absent: of a kind that has none. */
+  id: z.string().optional(),
+  /**
+   * `fingerprints`: what was recovered after a loss of the store; of its tokens only fingerprints are known. `unreadable`: an entry
+   * that this version does not understand, and that every proxy of it refuses.
+   */
+  kind: z.enum(["token", "user", "fingerprints", "unreadable"]),
   sequence: z.int(),
   issuer: z.string().optional(),
   jti: z.string().optional(),
   subject: z.string().optional(),
   issuedBefore: z.number().optional(),
-  expiresAt: z.number(),
+  expiresAt: z.number().optional(),
   reason: z.string().optional(),
+  /** Of `fingerprints`: how many. */
+  count: z.int().optional(),
 });
 export type RevocationView = z.infer<typeof RevocationView>;
+
+/** `GET /v1/revocations`: oldest first. */
+export const RevocationPage = z.object({
+  revocations: z.array(RevocationView),
+  /** Where the next page begins (`?after=`); absent: this was the last one. */
+  next: z.int().optional(),
+});
+export type RevocationPage = z.infer<typeof RevocationPage>;

@@ -69,6 +69,11 @@ export const Ack = z.object({
   applied: SequenceNumber,
   /** Why the entry was refused; then it is not in force on this proxy. */
   error: z.string().max(500).optional(),
+  /**
+   * The last entries that it refused, ascending, at most 16: whatever else is not above `applied` is in force. Absent: it does not
+   * say, and the acknowledgement proves its own entry only.
+   */
+  refused: z.array(SequenceNumber).max(16).optional(),
 });
 export type Ack = z.infer<typeof Ack>;
 
@@ -95,6 +100,8 @@ export const ProxyHeartbeat = z.object({
   /** Random per process: the same name with another boot is another process. */
   boot: z.string().min(1).max(64),
   version: z.string().max(64),
+  /** How long the process runs. */
+  uptimeMs: z.number().min(0).optional(),
   /** Going away: not to be waited for. */
   leaving: z.boolean().optional(),
   journals: z.object({
