@@ -363,7 +363,7 @@ describe("the admin API", () => {
     expect(method.status).toBe(405);
     expect(method.headers.get("allow")).toContain("POST");
     expect((await call("POST", "/v1/revocations", "{nope")).status).toBe(400);
-    expect((await call("POST", "/v1/revocations", "x".repeat(3_000_000))).status).toBe(413);
+    expect((await call("PUT", "/v1/config", "x".repeat(3_000_000))).status).toBe(413);
     expect((await call("POST", "/v1/revocations?wait=soon", {})).status).toBe(400);
   });
 

@@ -64,13 +64,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const registry = stack.use(new Registry({ bus, state, orders, config, clock, log }));
   stack.use(startProber({ node, state, config, clock, random, log }));
-  const revocations = new Revocations({ state, orders, config, clock, log });
+  const revocations = new Revocations({ orders, config, clock, log });
   const services = new Services(state, config, registry.leases);
   const admin = stack.use(
     await startAdmin({
       ...options.admin,
       version,
-      parts: { config, registry, services, revocations, proxies, clock },
+      parts: { config, registry, services, revocations, proxies, journals, clock },
       notReady: () => {
         const lagging = journalNames.filter(
           (name) => state.replica(name).status().state !== "live",

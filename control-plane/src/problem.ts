@@ -13,6 +13,8 @@ export class Declined extends Error {
   readonly title: string;
   readonly detail: string | undefined;
   readonly errors: readonly ProblemPlace[] | undefined;
+  /** The operation by which the order can be repeated. */
+  readonly operation: string | undefined;
 
   constructor(
     status: number,
@@ -21,6 +23,7 @@ export class Declined extends Error {
     more: {
       readonly detail?: string;
       readonly errors?: readonly ProblemPlace[];
+      readonly operation?: string;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -30,5 +33,6 @@ export class Declined extends Error {
     this.title = title;
     this.detail = more.detail;
     this.errors = more.errors;
+    this.operation = more.operation;
   }
 }

@@ -12,16 +12,19 @@ interface Schema<Value> {
 
 /** Reads JSON text by a schema. @throws Declined 400 when it is not JSON, 422 with every place when it does not validate */
 export function readBody<Value>(schema: Schema<Value>, text: string): Value {
-  let value: unknown;
+  return check(schema, readJson(text));
+}
+
+/** No body is an empty object. @throws Declined 400 when it is not JSON */
+export function readJson(text: string): unknown {
   try {
-    value = text.trim() === "" ? {} : JSON.parse(text);
+    return text.trim() === "" ? {} : JSON.parse(text);
   } catch (cause) {
     throw new Declined(400, "bad-request", "The body is not JSON", {
       detail: cause instanceof Error ? cause.message : "",
       cause,
     });
   }
-  return check(schema, value);
 }
 
 /** @throws Declined 422 with every place that does not validate */
@@ -31,6 +34,16 @@ export function check<Value>(schema: Schema<Value>, value: unknown): Value {
   throw new Declined(422, "validation-failed", "The request does not validate", {
     errors: parsed.error.issues.flatMap((issue) => placesOf(issue, [])),
   });
+}
+
+/** Every place that does not validate, for a value that stands at `base` of what was sent. */
+export function placesIn(
+  schema: Schema<unknown>,
+  value: unknown,
+  base: readonly PropertyKey[],
+): ProblemPlace[] {
+  const parsed = schema.safeParse(value);
+  return parsed.success ? [] : parsed.error.issues.flatMap((issue) => placesOf(issue, base));
 }
 
 /** Of several shapes the complaints about the one that was meant: the one that has the fewest. */

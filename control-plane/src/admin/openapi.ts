@@ -49,7 +49,19 @@ export function openApi(version: string): object {
   };
 }
 
-function describe({ id, summary, path, takes, gives, waits, tries }: Operation): object {
+function describe(operation: Operation): object {
+  const {
+    id,
+    summary,
+    path,
+    takes,
+    alsoTakes = {},
+    gives,
+    waits,
+    tries,
+    pages,
+    repeats,
+  } = operation;
   const parameters: object[] = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: "path",
@@ -69,6 +81,22 @@ function describe({ id, summary, path, takes, gives, waits, tries }: Operation):
     const description = "Only says whether it would be carried out.";
     parameters.push({ name: "dryRun", in: "query", description, schema: { type: "boolean" } });
   }
+  if (pages) {
+    const schema = { type: "integer" };
+    const limit = "How many, at least, where there are so many: 1 to 10,000. Default 1,000.";
+    parameters.push({ name: "limit", in: "query", description: limit, schema });
+    const after = "Go on behind this position: `next` of the page before.";
+    parameters.push({ name: "after", in: "query", description: after, schema });
+  }
+  if (repeats) {
+    const description = "Names the operation: repeating it with the same key has one effect.";
+    parameters.push({
+      name: "Idempotency-Key",
+      in: "header",
+      description,
+      schema: { type: "string" },
+    });
+  }
   const problem = {
     description: "Not carried out",
     content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
@@ -83,7 +111,19 @@ function describe({ id, summary, path, takes, gives, waits, tries }: Operation):
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(takes === undefined
       ? {}
-      : { requestBody: { content: { "application/json": { schema: schemaOf(takes, "input") } } } }),
+      : {
+          requestBody: {
+            content: {
+              "application/json": { schema: schemaOf(takes, "input") },
+              ...Object.fromEntries(
+                Object.entries(alsoTakes).map(([type, description]) => [
+                  type,
+                  { schema: { type: "string", description } },
+                ]),
+              ),
+            },
+          },
+        }),
     responses: {
       "200": answer,
       ...(waits

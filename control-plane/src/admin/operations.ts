@@ -1,6 +1,7 @@
 /** The calls of the admin API: method, path, what it takes and gives, and what it does. The OpenAPI document is made from this table. */
-import type { Milliseconds } from "@tocsin/shared";
+import type { Clock, Milliseconds } from "@tocsin/shared";
 import {
+  BulkRevocationOrder,
   ConfigApplied,
   Lease,
   LeaseHolder,
@@ -8,9 +9,11 @@ import {
   ProxyView,
   Registration,
   RevocationOrder,
-  RevocationView,
+  RevocationPage,
+  RevocationsChecked,
   ServiceView,
 } from "@tocsin/shared/contract";
+import { JournalUnavailable, type Journals } from "@tocsin/shared/journal";
 import { z } from "zod";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import { redactedDocument, redactedSource } from "../catalogue/redact.ts";
@@ -20,11 +23,12 @@ import { InstancePath } from "../registry/instance-path.ts";
 import type { Registry } from "../registry/registry.ts";
 import { drainWaitMs } from "../registry/bus-requests.ts";
 import type { Services } from "../registry/services.ts";
+import { pageOf } from "../revocation/listing.ts";
+import { readOrder } from "../revocation/read-order.ts";
 import type { Revocations } from "../revocation/revocations.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
-import type { Clock } from "@tocsin/shared";
-import { dryRunOf, waitOf, type Query } from "./query.ts";
+import { dryRunOf, pageQueryOf, waitOf, type Query } from "./query.ts";
 
 export interface AdminParts {
   readonly config: CurrentConfig;
@@ -32,6 +36,7 @@ export interface AdminParts {
   readonly services: Services;
   readonly revocations: Revocations;
   readonly proxies: Proxies;
+  readonly journals: Journals;
   readonly clock: Clock;
 }
 
@@ -62,6 +67,14 @@ export interface Operation {
   readonly waits?: true;
   /** Takes `?dryRun=`. */
   readonly tries?: true;
+  /** Takes `Idempotency-Key`: the same key again is the same effect, once. */
+  readonly repeats?: true;
+  /** Takes `?limit=` and `?after=`. */
+  readonly pages?: true;
+  /** The largest body, in bytes. Default {@link bodyLimit}. */
+  readonly bodyLimit?: number;
+  /** Other types of body than JSON, each with what it is. */
+  readonly alsoTakes?: Readonly<Record<string, string>>;
   /** Written down in the audit. */
   readonly audited?: true;
   readonly run: (request: AdminRequest, parts: AdminParts) => Promise<AdminReply> | AdminReply;
@@ -127,7 +140,7 @@ export const operations: readonly Operation[] = [
     audited: true,
     async run(request, { config }) {
       const waitMs = waitOf(request.query);
-      const ifRevision = revisionOf(request.header("if-match"));
+      const ifRevision = revisionOf(request.header("if-match"), config.applied() !== undefined);
       const condition = ifRevision === undefined ? {} : { ifRevision };
       if (dryRunOf(request.query)) {
         const { changes, revision } = config.check(request.body, condition);
@@ -214,30 +227,43 @@ export const operations: readonly Operation[] = [
     method: "POST",
     path: "/v1/revocations",
     id: "revoke",
-    summary: "Takes a credential back, on every proxy",
-    takes: RevocationOrder,
-    gives: OrderAnswer,
+    summary: "Takes credentials back, on every proxy: one, or up to 10,000 at once",
+    takes: z.union([RevocationOrder, BulkRevocationOrder]),
+    alsoTakes: { "application/x-ndjson": "One revocation a line." },
+    gives: z.union([OrderAnswer, RevocationsChecked]),
     waits: true,
+    tries: true,
+    repeats: true,
     audited: true,
+    bodyLimit: 32 * 1024 * 1024,
     async run(request, { revocations }) {
       const waitMs = waitOf(request.query);
-      refuseLaterKind(request.body);
-      return ordered(
-        await revocations.revoke(readBody(RevocationOrder, request.body), waitMs),
-        waitMs,
-      );
+      const trial = dryRunOf(request.query);
+      const order = await readOrder({
+        body: request.body,
+        contentType: request.header("content-type"),
+        key: request.header("idempotency-key"),
+      });
+      if (trial) return { status: 200, body: await revocations.check(order) };
+      return ordered(await revocations.revoke(order, waitMs), waitMs);
     },
   },
   {
     method: "GET",
     path: "/v1/revocations",
     id: "listRevocations",
-    summary: "What is revoked and still matters",
-    gives: z.object({ revocations: z.array(RevocationView) }),
-    run: (_request, { revocations }) => ({
-      status: 200,
-      body: { revocations: revocations.list() },
-    }),
+    summary: "What is revoked and still matters, oldest first, page by page",
+    gives: RevocationPage,
+    pages: true,
+    async run(request, { journals, clock }) {
+      const query = pageQueryOf(request.query);
+      try {
+        return { status: 200, body: await pageOf(journals.revocations, clock, query) };
+      } catch (cause) {
+        if (!(cause instanceof JournalUnavailable)) throw cause;
+        throw new Declined(503, "journal-unavailable", "The journal cannot be read now", { cause });
+      }
+    },
   },
   {
     method: "GET",
@@ -253,22 +279,15 @@ export const operations: readonly Operation[] = [
   },
 ];
 
-const laterKinds = ["session", "client", "signing-key", "issuer", "api-key", "address"];
-
-/** @throws Declined 422 when the order is of a kind that comes later */
-function refuseLaterKind(body: string): void {
-  const { kind } = readBody(z.looseObject({ kind: z.unknown().optional() }), body);
-  if (typeof kind !== "string" || !laterKinds.includes(kind)) return;
-  throw new Declined(422, "not-supported-yet", "This version cannot revoke that yet", {
-    errors: [
-      { pointer: "/kind", message: `"${kind}" is not supported yet; supported: token, user` },
-    ],
-  });
-}
-
-/** RFC 9110 §13.1.1: `*` is any revision that exists. */
-function revisionOf(header: string | undefined): number | undefined {
-  if (header === undefined || header.trim() === "*") return undefined;
+/** RFC 9110 §13.1.1: `*` is any revision that exists. @throws Declined 400 when it is neither, 412 at `*` when there is none */
+function revisionOf(header: string | undefined, exists: boolean): number | undefined {
+  if (header === undefined) return undefined;
+  if (header.trim() === "*") {
+    if (exists) return undefined;
+    throw new Declined(412, "precondition-failed", "No revision is applied", {
+      detail: "If-Match: * wants any revision to be there, and nothing was ever applied.",
+    });
+  }
   const revision = /^"?(\d+)"?$/.exec(header.trim())?.[1];
   if (revision === undefined)
     throw new Declined(400, "bad-request", "If-Match is not understood", {

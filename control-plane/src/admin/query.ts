@@ -30,6 +30,27 @@ export function dryRunOf({ dryRun }: Query): boolean {
   });
 }
 
+/** How many a page of a list has when nothing is said, and at most. */
+const defaultLimit = 1_000;
+const maxLimit = 10_000;
+
+/** `?limit=` (1 to 10,000, default 1,000) and `?after=` (default 0). @throws Declined 400 when one of them is no such number */
+export function pageQueryOf({ limit, after }: Query): { limit: number; after: number } {
+  return {
+    limit: numberOf("limit", limit, 1, maxLimit) ?? defaultLimit,
+    after: numberOf("after", after, 0, Number.MAX_SAFE_INTEGER) ?? 0,
+  };
+}
+
+function numberOf(name: string, text: unknown, least: number, most: number): number | undefined {
+  if (text === undefined) return undefined;
+  const number = typeof text === "string" && /^\d{1,16}$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  throw new Declined(400, "bad-request", `The parameter ${name} is not understood`, {
+    detail: `Found ${JSON.stringify(text)}, allowed: a whole number from ${least} to ${most}.`,
+  });
+}
+
 /** @throws Declined 400 naming the parameters that a call does not take */
 export function checkParameters(query: Query, known: readonly string[]): void {
   const unknown = Object.keys(query).filter((name) => !known.includes(name));

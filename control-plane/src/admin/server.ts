@@ -58,7 +58,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     bodyLimit,
     genReqId: () => randomUUID(),
     forceCloseConnections: "idle",
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     clientErrorHandler: answerNotHttp,
   });
 
@@ -90,7 +90,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     const path = request.url.split("?", 1)[0]!;
     const allowed = operations
       .filter((operation) => matches(operation.path, path))
-      .map(({ method }) => method);
+      .flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
     if (later.some((prefix) => path === prefix || path.startsWith(`${prefix}/`)))
       return sendProblem(
         request,
@@ -119,6 +119,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     app.route({
       method: operation.method,
       url: operation.path.replaceAll(/\{(\w+)\}/g, ":$1"),
+      ...(operation.bodyLimit === undefined ? {} : { bodyLimit: operation.bodyLimit }),
       handler: (request, reply) => carryOut(operation, request, reply),
     });
   }
@@ -161,6 +162,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       checkParameters(query, [
         ...(operation.waits ? ["wait"] : []),
         ...(operation.tries ? ["dryRun"] : []),
+        ...(operation.pages ? ["limit", "after"] : []),
       ]);
       const { status, body, headers } = await operation.run(
         {
@@ -212,7 +214,7 @@ function sendProblem(
   reply: FastifyReply,
   declined: Declined,
 ): FastifyReply {
-  const { code, title, status, detail, errors } = declined;
+  const { code, title, status, detail, errors, operation } = declined;
   if (status === 401) void reply.header("www-authenticate", 'Bearer realm="tocsin-admin"');
   return (
     reply
@@ -229,6 +231,7 @@ function sendProblem(
             ...(detail === undefined ? {} : { detail }),
             instance: request.id,
             ...(errors === undefined ? {} : { errors }),
+            ...(operation === undefined ? {} : { operation }),
           }),
         ),
       )

@@ -1,29 +1,38 @@
 /** Taking credentials back: orders into the revocations journal. */
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import type { Clock, Log, Milliseconds } from "@tocsin/shared";
 import {
+  BatchRevocation,
   protocolVersion,
+  Revocation,
   type OrderAnswer,
-  type RevocationEntry,
-  type RevocationOrder,
-  type RevocationView,
+  type RevocationItem,
+  type RevocationsChecked,
 } from "@tocsin/shared/contract";
+import { JournalUnavailable, type OperationId } from "@tocsin/shared/journal";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
-import { Declined } from "../problem.ts";
-import type { Orders } from "../sync/orders.ts";
-import type { State } from "../sync/state.ts";
+import { Declined, type ProblemPlace } from "../problem.ts";
+import { unconfirmed } from "../declined-of.ts";
+import type { Orders, Part } from "../sync/orders.ts";
+import { batchStarts } from "./batches.ts";
+import { entryOf, type ReducedItem } from "./entries.ts";
+import { operationKey, partOperation } from "./operation.ts";
+import { invalid, withLine, type ReadOrder } from "./read-order.ts";
+import { allReduced, reduced } from "./reduce.ts";
 import { TokenReader } from "./token.ts";
 
-/** What a mark on a user outlives at least, whatever the issuers say, in milliseconds. */
-const leastMarkMs: Milliseconds = 24 * 3_600_000;
-
 export interface RevocationsOptions {
-  readonly state: State;
   readonly orders: Orders;
   readonly config: CurrentConfig;
   readonly clock: Clock;
   readonly log: Log;
 }
+
+/** Entries that are made in one go. */
+const slice = 500;
+
+type Many = Extract<ReadOrder, { kind: "many" }>;
 
 export class Revocations {
   readonly #options: RevocationsOptions;
@@ -34,91 +43,132 @@ export class Revocations {
     this.#tokens = new TokenReader(options.clock, options.log);
   }
 
-  /** @throws Declined when the order makes no sense; as {@link Orders.place} */
-  async revoke(order: RevocationOrder, waitMs: Milliseconds): Promise<OrderAnswer> {
-    const operation = order.operation ?? randomUUID();
-    const entry = await this.#entryOf(order, operation);
-    return this.#options.orders.place({
-      journal: "revocations",
-      entry: { key: entry.kind, body: JSON.stringify(entry) },
+  /** @throws Declined when the order makes no sense, or its operation is used; 503 naming the operation when the journal is away */
+  async revoke(order: ReadOrder, waitMs: Milliseconds): Promise<OrderAnswer> {
+    return order.kind === "one"
+      ? this.#one(order.item, order.operation, waitMs)
+      : this.#many(order, waitMs);
+  }
+
+  /** Refuses whatever {@link revoke} would refuse, and changes nothing. @throws Declined as {@link revoke} does */
+  async check(order: ReadOrder): Promise<RevocationsChecked> {
+    const now = this.#options.config.now();
+    if (order.kind === "one") {
+      const item = await reduced(order.item, this.#tokens, now, "refuse");
+      entryOf(item, "", undefined, now, this.#options.clock);
+      return { valid: true, count: 1, revocations: [item] };
+    }
+    const items = await allReduced(order.items, this.#tokens, now, order.lines);
+    await this.#entries(items, "", order.lines);
+    return { valid: true, count: items.length, revocations: items };
+  }
+
+  async #one(
+    item: RevocationItem,
+    named: OperationId | undefined,
+    waitMs: Milliseconds,
+  ): Promise<OrderAnswer> {
+    const { config, clock } = this.#options;
+    const operation = named ?? randomUUID();
+    const now = config.now();
+    const entry = entryOf(
+      await reduced(item, this.#tokens, now, "refuse"),
       operation,
-      waitMs,
-    });
+      undefined,
+      now,
+      clock,
+    );
+    const body = JSON.stringify(entry);
+    // Only who has named an operation can repeat it; one key each for the others would be a burden on the store.
+    const part: Part =
+      named === undefined
+        ? { entry: { key: entry.kind, body }, operation }
+        : { entry: { key: operationKey(named), body }, operation, expected: 0 };
+    return this.#place(operation, [part], 1, waitMs);
   }
 
-  list(): RevocationView[] {
-    return this.#options.state.revocations.values().map(({ value, recorded }) => {
-      const { id, kind, expiresAt, reason } = value;
-      const what =
-        value.kind === "token"
-          ? { issuer: value.issuer, jti: value.jti }
-          : {
-              subject: value.subject,
-              issuedBefore: value.issuedBefore,
-              ...(value.issuer === undefined ? {} : { issuer: value.issuer }),
-            };
-      return {
-        id,
-        kind,
-        sequence: recorded.sequence,
-        expiresAt,
-        ...what,
-        ...(reason === undefined ? {} : { reason }),
+  /** Everything is checked before anything is appended. */
+  async #many(order: Many, waitMs: Milliseconds): Promise<OrderAnswer> {
+    const operation = order.operation ?? randomUUID();
+    const now = this.#options.config.now();
+    const items = await allReduced(order.items, this.#tokens, now, order.lines);
+    const entries = await this.#entries(items, operation, order.lines);
+    const starts = batchStarts(items);
+    const parts = starts.map((start, index): Part => {
+      const batch: BatchRevocation = {
+        v: protocolVersion,
+        kind: "batch",
+        items: entries.slice(start, starts[index + 1]),
       };
+      const id = partOperation(operation, index);
+      const entry = { key: operationKey(id), body: JSON.stringify(batch) };
+      return { entry, operation: id, expected: 0 };
     });
+    const answer = await this.#place(operation, parts, items.length, waitMs);
+    return { ...answer, count: items.length };
   }
 
-  async #entryOf(order: RevocationOrder, operation: string): Promise<RevocationEntry> {
-    const { clock } = this.#options;
-    const config = this.#options.config.now();
-    const nowSeconds = clock.wall() / 1000;
-    const longestSeconds =
-      Math.max(
-        leastMarkMs,
-        ...config.identity.issuers.map(
-          ({ maxTokenLifetime, clockTolerance }) => maxTokenLifetime + clockTolerance,
-        ),
-      ) / 1000;
-    const base = {
-      v: protocolVersion,
-      // The same operation is the same revocation.
-      id: createHash("sha256").update(operation).digest("base64url").slice(0, 16),
-      ...(order.reason === undefined ? {} : { reason: order.reason }),
-    } as const;
-    if ("token" in order)
-      return { ...base, kind: "token", ...(await this.#tokens.read(order.token, config)) };
-    switch (order.kind) {
-      case "token":
-        return {
-          ...base,
-          kind: "token",
-          issuer: order.issuer,
-          jti: order.jti,
-          expiresAt: order.expiresAt ?? Math.ceil(nowSeconds + longestSeconds),
-        };
-      case "user": {
-        const issuedBefore = order.issuedBefore ?? Math.floor(nowSeconds);
-        if (issuedBefore > nowSeconds + 300) {
-          throw new Declined(422, "validation-failed", "The request does not validate", {
-            errors: [
-              {
-                pointer: "/issuedBefore",
-                message: "it is in the future: tokens that do not exist yet cannot be revoked",
-              },
-            ],
-          });
+  async #entries(
+    items: readonly ReducedItem[],
+    operation: OperationId,
+    lines: readonly number[] | undefined,
+  ): Promise<Revocation[]> {
+    const { config, clock } = this.#options;
+    const now = config.now();
+    const entries: Revocation[] = [];
+    const errors: ProblemPlace[] = [];
+    for (const [place, item] of items.entries()) {
+      try {
+        entries.push(entryOf(item, operation, place, now, clock));
+      } catch (error) {
+        if (!(error instanceof Declined) || error.errors === undefined) throw error;
+        for (const { pointer, message } of error.errors) {
+          const whole = { pointer: `/revocations/${place}${pointer}`, message };
+          errors.push(withLine(whole, lines?.[place]));
         }
-        return {
-          ...base,
-          kind: "user",
-          subject: order.subject,
-          issuedBefore,
-          expiresAt: Math.ceil(issuedBefore + longestSeconds),
-          ...(order.issuer === undefined ? {} : { issuer: order.issuer }),
-        };
       }
-      default:
-        return order satisfies never;
+      if ((place + 1) % slice === 0) await setImmediate();
+    }
+    if (errors.length > 0) throw invalid(errors);
+    return entries;
+  }
+
+  async #place(
+    operation: OperationId,
+    parts: readonly Part[],
+    revocations: number,
+    waitMs: Milliseconds,
+  ): Promise<OrderAnswer> {
+    let durable = 0;
+    try {
+      return await this.#options.orders.placeAll({
+        journal: "revocations",
+        operation,
+        parts,
+        same: (recorded, { entry }) => idsOf(recorded) === idsOf(entry.body),
+        waitMs,
+        onDurable: (count) => (durable = count),
+      });
+    } catch (error) {
+      if (!(error instanceof JournalUnavailable)) throw error;
+      const before =
+        durable === 0
+          ? undefined
+          : parts.slice(0, durable).flatMap(({ entry }) => idsOf(entry.body).split(" ")).length;
+      throw unconfirmed(
+        error,
+        operation,
+        before === undefined ? undefined : { before, revocations },
+      );
     }
   }
+}
+
+/** What an entry revokes and by which order, see `revocationId`. */
+function idsOf(body: string): string {
+  const value: unknown = JSON.parse(body);
+  const batch = BatchRevocation.safeParse(value);
+  if (batch.success) return batch.data.items.map(({ id }) => id).join(" ");
+  const one = Revocation.safeParse(value);
+  return one.success ? one.data.id : "";
 }

@@ -16,6 +16,9 @@ import { Declined } from "../problem.ts";
 const keySetTimeoutMs = 3_000;
 const maxKeySetBytes = 1024 * 1024;
 
+/** As long as an entry may have it (`TokenRevocation`). */
+const maxJtiLength = 512;
+
 export interface IdentifiedToken {
   readonly issuer: string;
   readonly jti: string;
@@ -34,8 +37,16 @@ export class TokenReader {
     this.#log = log;
   }
 
-  /** @throws Declined 422 when the token is not one of a known issuer, has no `jti`, or has expired; 503 when nobody can say */
-  async read(token: string, config: Config): Promise<IdentifiedToken> {
+  /**
+   * @param expired what becomes of a token that has expired: alone it is refused, because whoever gives it expects an effect; among
+   * others it is read, because what the others do must not depend on the moment
+   * @throws Declined 422 when the token is not one of a known issuer, has no `jti`, or has expired; 503 when nobody can say
+   */
+  async read(
+    token: string,
+    config: Config,
+    expired: "refuse" | "read" = "refuse",
+  ): Promise<IdentifiedToken> {
     const claimed = this.#decode(token);
     const issuer = config.identity.issuers.find(({ issuer }) => issuer === claimed.iss);
     if (issuer === undefined) throw unusable("Its issuer is not in the config.");
@@ -56,13 +67,15 @@ export class TokenReader {
     }
     const { jti, exp } = claimed;
     if (typeof exp !== "number") throw unusable("It has no exp.");
-    if (exp + issuer.clockTolerance / 1000 < this.#clock.wall() / 1000) {
+    if (expired === "refuse" && exp + issuer.clockTolerance / 1000 < this.#clock.wall() / 1000) {
       throw new Declined(422, "token-expired", "The token has expired already", {
         detail: "No proxy accepts it any more.",
       });
     }
     if (typeof jti !== "string" || jti === "")
       throw unusable("It has no jti, so it cannot be told from others: revoke the user instead.");
+    if (jti.length > maxJtiLength)
+      throw unusable(`Its jti is longer than ${maxJtiLength} characters: revoke the user instead.`);
     return { issuer: issuer.issuer, jti, expiresAt: exp };
   }
 

@@ -60,6 +60,7 @@ export class Doubt implements AsyncDisposable {
     if (this.#looking === undefined) return;
     throw new JournalUnavailable(
       `the journal ${journal.definition.name} is being brought forward after a loss of its store`,
+      { recorded: "no" },
     );
   }
 

@@ -86,8 +86,8 @@ export interface Journal extends AsyncDisposable {
    * Records an entry; durable when it resolves. Tries for up to 15 s while the store is away.
    *
    * @throws JournalConflict when `expected` does not hold
-   * @throws JournalUnavailable when the store did not take it in time. Whether it was recorded is then unknown; appending again
-   * with the same operation id is safe.
+   * @throws JournalUnavailable when the store did not take it in time; `recorded` says whether that is certain. Appending again with
+   * the same operation id is safe.
    */
   append(entry: Entry, options?: AppendOptions): Promise<Appended>;
   /** The entries from `from` on that are still kept, in order, at most `limit`. Ends at the head as it was when reading began. */
@@ -123,6 +123,12 @@ export class JournalConflict extends Error {
 /** The store did not confirm in time. */
 export class JournalUnavailable extends Error {
   override readonly name = "JournalUnavailable";
+  /** Of an append: `no` where nothing can have been recorded; else some attempt may have been, and only its confirmation was lost. */
+  readonly recorded: "no" | "unknown";
+  constructor(message: string, options: ErrorOptions & { readonly recorded?: "no" } = {}) {
+    super(message, options);
+    this.recorded = options.recorded ?? "unknown";
+  }
 }
 
 /** The store has this journal with settings that would lose entries, or cannot have journals at all. Only an operator can mend it. */

@@ -12,8 +12,25 @@ export function mayPass(error: unknown): boolean {
   return error instanceof JetStreamError && error.code >= 500;
 }
 
-/** Puts what went wrong into the words of the journal's port. Errors that are neither the bus's nor JetStream's stay as they are. */
-export function inWords(journal: JournalName, what: string, error: unknown): Error {
+/** Whether the server may have done what it was asked for, and only its answer was lost. */
+export function mayHaveHappened(error: unknown): boolean {
+  return (
+    error instanceof BusUnavailable && (error.kind === "timeout" || error.kind === "disconnected")
+  );
+}
+
+/**
+ * Puts what went wrong into the words of the journal's port. Errors that are neither the bus's nor JetStream's stay as they are.
+ *
+ * @param recorded `no`: it is certain that nothing was written
+ */
+export function inWords(
+  journal: JournalName,
+  what: string,
+  error: unknown,
+  recorded?: "no",
+): Error {
+  const certainty = recorded === undefined ? {} : { recorded };
   if (isJetStreamError(error, "notEnabled", "notEnabledForAccount"))
     return new JournalMisconfigured(
       `JetStream is not enabled for this account of the NATS server; journals need it ("jetstream: enabled")`,
@@ -22,11 +39,12 @@ export function inWords(journal: JournalName, what: string, error: unknown): Err
   if (error instanceof BusUnavailable && error.kind === "no-responders")
     return new JournalUnavailable(
       `cannot ${what} the journal ${journal}: JetStream does not answer. Is it enabled on the NATS server ("jetstream {}", or -js)?`,
-      { cause: error },
+      { cause: error, ...certainty },
     );
   if (error instanceof BusUnavailable || error instanceof JetStreamError)
     return new JournalUnavailable(`cannot ${what} the journal ${journal}: ${messageOf(error)}`, {
       cause: error,
+      ...certainty,
     });
   return error instanceof Error ? error : new Error(String(error));
 }

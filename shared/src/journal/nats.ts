@@ -28,7 +28,7 @@ import {
   type Recorded,
   type Sequence,
 } from "./journal.ts";
-import { inWords, mayPass } from "./nats-failures.ts";
+import { inWords, mayHaveHappened, mayPass } from "./nats-failures.ts";
 import { lastMessage } from "./nats-last.ts";
 import { readStream } from "./nats-reader.ts";
 import { assertStream, epochOf, streamConfig, streamName, type StreamInfo } from "./nats-stream.ts";
@@ -323,8 +323,11 @@ class NatsJournal implements Journal {
       this.#closed.signal,
       ...(signal === undefined ? [] : [signal]),
     ]);
+    let recorded: "no" | undefined = "no";
     for (let tries = 0; ; tries++) {
       const leftMs = end - this.#clock.monotonic();
+      // Nothing leaves this process while the bus is away.
+      const away = this.#bus.state !== "connected";
       let failure: unknown;
       try {
         either.throwIfAborted();
@@ -334,7 +337,8 @@ class NatsJournal implements Journal {
         });
       } catch (error) {
         either.throwIfAborted();
-        if (!mayPass(error)) throw inWords(this.definition.name, what, error);
+        if (!away && mayHaveHappened(error)) recorded = undefined;
+        if (!mayPass(error)) throw inWords(this.definition.name, what, error, recorded);
         failure = error;
       }
       // The stream may be gone: the first try after that creates it.
@@ -342,7 +346,7 @@ class NatsJournal implements Journal {
         this.#epoch = undefined;
       const pauseMs = Math.min(1_000, 25 * 2 ** tries) * (0.5 + random() / 2);
       if (this.#clock.monotonic() + pauseMs >= end)
-        throw inWords(this.definition.name, what, failure);
+        throw inWords(this.definition.name, what, failure, recorded);
       await sleep(this.#clock, pauseMs, either);
     }
   }
