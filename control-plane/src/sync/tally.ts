@@ -51,8 +51,8 @@ const lookEveryMs: Milliseconds = 500;
 export class Tally {
   readonly #options: TallyOptions;
   readonly #start: Milliseconds;
-  /** Proxies that were there when the order was given: that one of them falls silent does not make it unimportant. */
-  readonly #present: ReadonlySet<NodeName>;
+  /** Proxies that were there when the order was given or came later: that one of them falls silent does not make it unimportant. */
+  readonly #present: Set<NodeName>;
   readonly #words = new Map<NodeName, Word>();
   /** Acknowledgements that came before we knew what to compare them with; of other orders the last of each proxy. */
   readonly #early = new Map<string, Early>();
@@ -89,6 +89,7 @@ export class Tally {
   /** A heartbeat repeats what is applied, which heals a lost acknowledgement. */
   heard({ heartbeat }: HeardProxy): void {
     const standing = this.#standing;
+    this.#present.add(heartbeat.proxy);
     if (standing === undefined) return;
     const { proxy, boot, journals: reports } = heartbeat;
     const before = this.#words.get(proxy);
@@ -171,9 +172,7 @@ export class Tally {
 
   #missing(): NodeName[] {
     const { journal, proxies } = this.#options;
-    const names = new Set(this.#present);
-    for (const { heartbeat } of proxies.live()) names.add(heartbeat.proxy);
-    return [...names].filter((name) => {
+    return [...this.#present].filter((name) => {
       const heard = proxies.get(name);
       if (this.#words.has(name) || heard === undefined || heard.heartbeat.leaving === true)
         return false;
