@@ -145,6 +145,7 @@ describe("an order is known to be applied", () => {
     one.ack("op-2", 2, { refused: [], journal: "catalogue" });
     one.ack("op-2", 2, { refused: [], epoch: "another.0" });
     one.ack("op-2", 1, { epoch: "another.0" });
+    one.beat(7, { epoch: "another.0" });
     await clock.pass(1);
     expect([first.end(), second.end()]).toEqual([undefined, undefined]);
     one.ack("op-2", 2, { refused: [] });
@@ -161,13 +162,26 @@ describe("an order that a proxy refused", () => {
     missing: [{ proxy: "proxy-1", error: "not understood" }],
   };
 
-  test("is named with the reason, and no later word heals it", async () => {
+  test("is named with the reason, and no later word of anybody changes what was said first", async () => {
     const one = proxy("proxy-1");
+    const two = proxy("proxy-2");
     one.beat(0);
-    const order = await place("op-1", 500);
+    two.beat(0);
+    proxy("proxy-3").beat(0);
+    const order = await place("op-1", 2_000);
     one.ack("op-1", 1, { error: "not understood", refused: [1] });
-    await clock.pass(1);
-    expect(order.end()).toMatchObject({ applied: refused });
+    two.ack("op-1", 1);
+    await clock.pass(1_000);
+    one.beat(5);
+    two.beat(5);
+    await clock.pass(2_000);
+    const { applied } = order.end() as OrderAnswer;
+    expect(applied).toMatchObject({ expected: 3, count: 1, slowest: "proxy-2" });
+    expect(applied.missing).toMatchObject([
+      { proxy: "proxy-1", error: "not understood" },
+      { proxy: "proxy-3", lag: 1 },
+    ]);
+    expect(applied.ms).toBeLessThan(100);
   });
 
   test("whose acknowledgement was lost is not taken for applied because later ones were", async () => {
