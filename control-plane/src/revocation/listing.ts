@@ -75,8 +75,10 @@ function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationVi
   }
 }
 
-function viewOf({ v: _, ...revocation }: Revocation, sequence: Sequence): RevocationView {
-  return { ...revocation, sequence };
+function viewOf(revocation: Revocation, sequence: Sequence): RevocationView {
+  const { v, ...view } = revocation;
+  void v;
+  return { ...view, sequence };
 }
 
 function fingerprintsView(
