@@ -1,6 +1,6 @@
 import { Config } from "@tocsin/shared/contract";
 import type { Refusal } from "@tocsin/shared";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { hostList } from "./hosts.ts";
 import { createRouter } from "./router.ts";
 
@@ -131,4 +131,124 @@ test.each([
 
 test("without a list every host is served", () => {
   expect(hostList(undefined)("anything")).toBe(true);
+});
+
+describe("routes of one path", () => {
+  const asked = (more: { host?: string; fields?: string[]; target?: string } = {}) => ({
+    host: "localhost",
+    fields: [],
+    target: "/x",
+    ...more,
+  });
+  const router = routerOf({
+    routes: [
+      { id: "plain", match: { path: "/x" }, service: "a" },
+      { id: "get", match: { path: "/x/get", methods: ["GET"] }, service: "a" },
+      { id: "v2", match: { path: "/x", headers: { "Accept-Version": "2" } }, service: "a" },
+      {
+        id: "v2-beta",
+        match: { path: "/x", headers: { "accept-version": "2", "x-beta": "*" } },
+        service: "a",
+      },
+      { id: "preview", match: { path: "/x", query: { preview: "on" } }, service: "a" },
+      {
+        id: "post",
+        match: { path: "/x", methods: ["POST"], query: { preview: "off" } },
+        service: "a",
+      },
+      { id: "only", match: { path: "/only", headers: { "x-key": "é" } }, service: "a" },
+      { id: "specific", match: { path: "/only/{id}", headers: { "x-key": "1" } }, service: "a" },
+      { id: "fallback", match: { path: "/only/*" }, service: "a" },
+    ],
+  });
+  const id = (more: Parameters<typeof asked>[0], path = "/x", method = "GET") =>
+    router.find(path, method, asked(more)).id;
+
+  test.each([
+    ["nothing asked for", {}, "plain"],
+    [
+      "a field with its value, whatever the case of its name",
+      { fields: ["ACCEPT-version", "2"] },
+      "v2",
+    ],
+    ["a field with another value", { fields: ["accept-version", "22"] }, "plain"],
+    ["another field with that value", { fields: ["accept-versio", "2", "x", "2"] }, "plain"],
+    ["more conditions", { fields: ["accept-version", "2", "x-beta", "whatever"] }, "v2-beta"],
+    ["a parameter", { target: "/x?a=1&preview=on" }, "preview"],
+    ["a parameter that is percent-encoded", { target: "/x?%70review=%6fn" }, "preview"],
+    ["a parameter of another case", { target: "/x?Preview=on" }, "plain"],
+    [
+      "a field before a parameter",
+      { target: "/x?preview=on", fields: ["accept-version", "2"] },
+      "v2",
+    ],
+  ])("%s", (_what, more, expected) => {
+    expect(id(more)).toBe(expected);
+  });
+
+  test("a condition counts for the methods of its route", () => {
+    expect(id({ target: "/x?preview=off" }, "/x", "POST")).toBe("post");
+    expect(id({ target: "/x?preview=off" }, "/x", "GET")).toBe("plain");
+    expect(id({ target: "/x?preview=on" }, "/x", "POST")).toBe("preview");
+  });
+
+  test("a route whose conditions are not met gives way to a less specific path, else there is none", () => {
+    expect(id({ fields: ["x-key", "1"] }, "/only/7")).toBe("specific");
+    expect(id({}, "/only/7")).toBe("fallback");
+    expect(refusalOf(() => id({ fields: ["x-key", "e"] }, "/only-this")).code).toBe(
+      "route-not-found",
+    );
+    expect(refusalOf(() => id({}, "/nowhere")).code).toBe("route-not-found");
+  });
+
+  test.each([
+    ["a field", { fields: ["accept-version", "2", "Accept-Version", "1"] }],
+    ["the same value of a field", { fields: ["accept-version", "2", "accept-version", "2"] }],
+    ["a parameter", { target: "/x?preview=off&preview=on" }],
+    ["a parameter in another spelling", { target: "/x?preview=on&%70review=off" }],
+  ])("%s that is there twice and decides is refused", (_what, more) => {
+    expect(refusalOf(() => id(more)).code).toBe("bad-request");
+  });
+
+  test("what decides nothing may be there twice", () => {
+    expect(id({ fields: ["cookie", "a", "cookie", "b"], target: "/x?a=1&a=2" })).toBe("plain");
+  });
+});
+
+describe("routes of a host", () => {
+  const router = routerOf({
+    routes: [
+      { id: "any", match: { path: "/*" }, service: "a" },
+      { id: "any-deep", match: { path: "/deep/er" }, service: "a" },
+      { id: "shop", match: { path: "/*", hosts: ["Shop.example", "[::1]"] }, service: "a" },
+      { id: "below", match: { path: "/*", hosts: ["*.example"] }, service: "a" },
+      { id: "far-below", match: { path: "/*", hosts: ["*.shop.example"] }, service: "a" },
+      { id: "get", match: { path: "/get", hosts: ["only.test"], methods: ["GET"] }, service: "a" },
+    ],
+  });
+  test.each([
+    ["shop.example", "shop"],
+    ["SHOP.EXAMPLE:8080", "shop"],
+    ["shop.example.", "shop"],
+    ["[::1]:80", "shop"],
+    ["a.example", "below"],
+    ["a.shop.example", "far-below"],
+    ["a.b.shop.example", "far-below"],
+    ["example", "any"],
+    ["myshop.example.com", "any"],
+    ["xexample", "any"],
+  ])("%s", (host, expected) => {
+    expect(router.find("/deep/er", "GET", { host, fields: [], target: "/deep/er" }).id).toBe(
+      expected === "any" ? "any-deep" : expected,
+    );
+  });
+
+  test("a host whose routes do not fit has those of every host", () => {
+    const find = (path: string, method: string) =>
+      router.find(path, method, { host: "only.test", fields: [], target: path }).id;
+    expect(find("/get", "GET")).toBe("get");
+    expect(find("/get", "HEAD")).toBe("get");
+    expect(find("/get", "POST")).toBe("any");
+    expect(find("/else", "GET")).toBe("any");
+  });
 });

@@ -1,18 +1,22 @@
 import { Refusal } from "@tocsin/shared";
 import { methods as everyMethod, Timeouts } from "@tocsin/shared/contract";
-import type { AuthPolicy, Config } from "@tocsin/shared/contract";
-import { hostList } from "./hosts.ts";
+import type { AuthPolicy, Config, RouteMatch } from "@tocsin/shared/contract";
+import { choose, withCandidate, type Candidate, type Candidates } from "./candidates.ts";
+import { conditionsOf, nothingAsked, type Asked } from "./conditions.ts";
+import { hostList, HostTable } from "./hosts.ts";
 import type { Route } from "./route.ts";
 import { spelled, Trie } from "./trie.ts";
 
 /** Which route a request takes. Made once per config. */
 export interface Router {
   /**
-   * The route of a path and method.
+   * The route of a request. Those of its host come before those of every host; then the most specific path, then the most
+   * conditions.
    *
-   * @throws Refusal route-not-found, method-not-allowed (with `Allow`)
+   * @param asked what else a route may depend on. Default: nothing
+   * @throws Refusal route-not-found, method-not-allowed (with `Allow`), bad-request when a condition can be read in two ways
    */
-  find(path: string, method: string): Route;
+  find(path: string, method: string, asked?: Asked): Route;
   /** Whether a `Host` value is served. */
   serves(host: string): boolean;
 }
@@ -24,9 +28,10 @@ export interface KnownServices {
 
 /** @param services the services that instances are known of, now */
 export function createRouter(config: Config, services: () => KnownServices): Router {
-  const trie = new Trie<Route>();
+  const makeTrie = (): RouteTrie => new Trie(choose);
+  const tries = new HostTable(makeTrie());
   for (const route of config.routes) {
-    trie.add(route.match.path, route.match.methods, {
+    const made: Route = {
       id: route.id,
       service: route.service,
       auth: route.auth,
@@ -36,26 +41,59 @@ export function createRouter(config: Config, services: () => KnownServices): Rou
           (route.revocation.onStale ?? (route.revocation.strict ? "deny" : "allow")) === "deny",
       },
       timeouts: timeoutsOf(config, route.service),
-    });
+    };
+    if (route.match.hosts === undefined) add(tries.rest, route.match, made);
+    else for (const host of route.match.hosts) add(tries.at(host, makeTrie), route.match, made);
   }
   const auto = autoRoutes(config, services);
   return {
     serves: hostList(config.listen.hosts),
-    find(path, method) {
-      const route = trie.find(path, method) ?? auto?.(path);
+    find(path, method, asked = nothingAsked) {
+      const candidates = tries.of(asked.host);
+      for (let index = 0; index < candidates.length; index += 1) {
+        const route = candidates[index]!.find(path, method, asked);
+        if (route !== undefined) return route;
+      }
+      const route = auto?.(path);
       if (route !== undefined) return route;
-      const allowed = trie.methods(path);
-      if (allowed === "any" || allowed.size === 0) throw new Refusal("route-not-found");
-      throw new Refusal("method-not-allowed", { headers: { allow: allow(allowed) } });
+      throw notFound(candidates, path, method);
     },
   };
 }
 
+type RouteTrie = Trie<Candidates, Asked, Route>;
+
+/** Adds a route under every method that it takes. One that names no method stands behind those that do. */
+function add(trie: RouteTrie, match: RouteMatch, route: Route): void {
+  const conditions = conditionsOf(match);
+  const put = (method: string | undefined, rank: Candidate["method"]) =>
+    trie.add(match.path, method, (held) =>
+      withCandidate(held, { route, conditions, method: rank }),
+    );
+  if (match.methods === undefined) {
+    for (const method of [...everyMethod, undefined]) put(method, 0);
+    return;
+  }
+  for (const method of match.methods) put(method, 2);
+  // RFC 9110 §9.3.2: HEAD is GET without the content.
+  if (match.methods.includes("GET") && !match.methods.includes("HEAD")) put("HEAD", 1);
+}
+
+function notFound(tries: readonly RouteTrie[], path: string, method: string): Refusal {
+  const allowed = new Set<string>();
+  for (const trie of tries) {
+    const methods = trie.methods(path);
+    if (methods === "any") return new Refusal("route-not-found");
+    for (const name of methods) allowed.add(name);
+  }
+  // A route has the method, but asks for something else that the request does not have.
+  if (allowed.size === 0 || allowed.has(method)) return new Refusal("route-not-found");
+  return new Refusal("method-not-allowed", { headers: { allow: allow(allowed) } });
+}
+
 /** RFC 9110 §10.2.1, in the order of the contract's method list. */
 function allow(methods: ReadonlySet<string>): string {
-  return everyMethod
-    .filter((method) => methods.has(method) || (method === "HEAD" && methods.has("GET")))
-    .join(", ");
+  return everyMethod.filter((method) => methods.has(method)).join(", ");
 }
 
 function timeoutsOf(config: Config, service: string): Timeouts {

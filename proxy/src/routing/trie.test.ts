@@ -8,8 +8,13 @@ interface Pattern {
 }
 
 function trieOf(patterns: readonly Pattern[]): Trie<Pattern> {
-  const trie = new Trie<Pattern>();
-  for (const pattern of patterns) trie.add(pattern.path, pattern.methods, pattern);
+  const trie = new Trie<Pattern>((pattern) => pattern);
+  for (const pattern of patterns)
+    for (const method of pattern.methods ?? [undefined])
+      trie.add(pattern.path, method, (held) => held ?? pattern);
+  for (const pattern of patterns)
+    if (pattern.methods?.includes("GET") === true)
+      trie.add(pattern.path, "HEAD", (held) => held ?? pattern);
   return trie;
 }
 
@@ -166,7 +171,11 @@ test("the trie finds what trying every pattern finds", () => {
             expect(methods).toBe("any");
           else
             expect(methods).toEqual(
-              new Set(fitting.flatMap((candidate) => candidate.methods ?? [])),
+              new Set(
+                fitting.flatMap(({ methods: own = [] }) =>
+                  own.includes("GET") ? [...own, "HEAD"] : own,
+                ),
+              ),
             );
         }
       },

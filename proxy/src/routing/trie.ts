@@ -23,32 +23,41 @@ interface Branch<Value> {
   rest: Place<Value> | undefined;
 }
 
-export class Trie<Value> {
+/** Makes a result of what stands at a pattern, or says that it does not fit; the search then goes on with less specific patterns. */
+export type Choose<Value, Asked, Result> = (value: Value, asked: Asked) => Result | undefined;
+
+export class Trie<Value, Asked = void, Result = Value> {
   readonly #root: Branch<Value> = branch();
+  readonly #choose: Choose<Value, Asked, Result>;
+
+  constructor(choose: Choose<Value, Asked, Result>) {
+    this.#choose = choose;
+  }
 
   /**
    * Adds a pattern such as `/users/{id}`, `/files/*`. A slash at the end means nothing.
    *
-   * @param methods undefined: every method. GET includes HEAD.
+   * @param method undefined: every method that has no value of its own
+   * @param grow makes the value out of the one that is there
    */
-  add(pattern: string, methods: readonly string[] | undefined, value: Value): void {
+  add(pattern: string, method: string | undefined, grow: (held: Value | undefined) => Value): void {
     let at = this.#root;
     const segments = pattern.slice(1).split("/");
     if (segments.at(-1) === "") segments.pop();
     for (const [index, segment] of segments.entries()) {
       if (segment === "*" && index === segments.length - 1)
-        return put((at.rest ??= place()), methods, value);
+        return put((at.rest ??= place()), method, grow);
       if (segment.startsWith("{")) at = at.parameter ??= branch();
       else {
         at = grown(at, spelled(segment));
       }
     }
-    put((at.here ??= place()), methods, value);
+    put((at.here ??= place()), method, grow);
   }
 
   /** The value of the most specific pattern that fits a path and has a value for the method. */
-  find(path: string, method: string): Value | undefined {
-    return descend(this.#root, path, 1, method);
+  find(path: string, method: string, asked: Asked): Result | undefined {
+    return descend(this.#root, path, 1, method, asked, this.#choose);
   }
 
   /** The methods of all patterns that fit a path: "any", or their names. Empty: none fits. */
@@ -58,26 +67,31 @@ export class Trie<Value> {
   }
 }
 
-function descend<Value>(
+function descend<Value, Asked, Result>(
   at: Branch<Value>,
   path: string,
   start: number,
   method: string,
-): Value | undefined {
+  asked: Asked,
+  choose: Choose<Value, Asked, Result>,
+): Result | undefined {
   if (start >= path.length)
-    return (at.here && valueAt(at.here, method)) ?? (at.rest && valueAt(at.rest, method));
+    return (
+      (at.here && chosen(at.here, method, asked, choose)) ??
+      (at.rest && chosen(at.rest, method, asked, choose))
+    );
   let end = path.indexOf("/", start);
   if (end === -1) end = path.length;
   const next = follow(at, path, start, end);
   if (next !== undefined) {
-    const found = descend(next, path, end + 1, method);
+    const found = descend(next, path, end + 1, method, asked, choose);
     if (found !== undefined) return found;
   }
   if (at.parameter !== undefined && end > start) {
-    const found = descend(at.parameter, path, end + 1, method);
+    const found = descend(at.parameter, path, end + 1, method, asked, choose);
     if (found !== undefined) return found;
   }
-  return at.rest && valueAt(at.rest, method);
+  return at.rest && chosen(at.rest, method, asked, choose);
 }
 
 /** @returns true when some pattern takes every method */
@@ -105,23 +119,31 @@ function collect<Value>(
   return false;
 }
 
-function valueAt<Value>({ methods, values, any }: Place<Value>, method: string): Value | undefined {
+function chosen<Value, Asked, Result>(
+  { methods, values, any }: Place<Value>,
+  method: string,
+  asked: Asked,
+  choose: Choose<Value, Asked, Result>,
+): Result | undefined {
   for (let index = 0; index < methods.length; index += 1)
-    if (methods[index] === method) return values[index];
-  // RFC 9110 §9.3.2: HEAD is GET without the content.
-  if (method === "HEAD" && methods.length > 0) return values[methods.indexOf("GET")] ?? any;
-  return any;
+    if (methods[index] === method) return choose(values[index]!, asked);
+  return any === undefined ? undefined : choose(any, asked);
 }
 
-function put<Value>(at: Place<Value>, methods: readonly string[] | undefined, value: Value): void {
-  if (methods === undefined) at.any ??= value;
-  else {
-    for (const method of methods) {
-      if (at.methods.includes(method)) continue;
-      at.methods.push(method);
-      at.values.push(value);
-    }
+function put<Value>(
+  at: Place<Value>,
+  method: string | undefined,
+  grow: (held: Value | undefined) => Value,
+): void {
+  if (method === undefined) {
+    at.any = grow(at.any);
+    return;
   }
+  const index = at.methods.indexOf(method);
+  if (index === -1) {
+    at.methods.push(method);
+    at.values.push(grow(undefined));
+  } else at.values[index] = grow(at.values[index]);
 }
 
 /** Up to this many texts are compared one by one: cheaper than cutting out a segment and hashing it. */

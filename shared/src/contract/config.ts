@@ -6,39 +6,8 @@
 import { z } from "zod";
 import { Name } from "../names.ts";
 import { inconsistencies } from "./references.ts";
+import { HostPattern, methods, Path, RouteMatch } from "./route-match.ts";
 import { AddressBlock, Duration, Size } from "./units.ts";
-
-const Path = z.string().regex(/^\/[^?#\s\\]*$/, {
-  error: (issue) =>
-    `${JSON.stringify(issue.input)} is not a path: it starts with "/" and has no "?", "#", "\\" or blanks`,
-});
-
-export const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
-export type Method = (typeof methods)[number];
-
-/** `/users/{id}/orders`, `/files/*`. A segment is text, one `{parameter}`, or (the last one only) `*`. */
-export const PathPattern = Path.superRefine((path, context) => {
-  const segments = path.slice(1).split("/");
-  const parameters = new Set<string>();
-  for (const [index, segment] of segments.entries()) {
-    if (segment === "*" && index === segments.length - 1) continue;
-    if (segment === "" && index === segments.length - 1) continue;
-    const parameter = /^\{([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(segment)?.[1];
-    if (parameter !== undefined) {
-      if (parameters.has(parameter))
-        context.addIssue({
-          code: "custom",
-          message: `the parameter {${parameter}} stands twice in ${path}`,
-        });
-      parameters.add(parameter);
-    } else if (segment === "" || segment === "." || segment === ".." || /[{}*%;]/.test(segment)) {
-      context.addIssue({
-        code: "custom",
-        message: `${JSON.stringify(segment)} cannot be a segment of a path pattern: write plain text, {parameter}, or * as the last one`,
-      });
-    }
-  }
-}).describe("Path to match: `/users/{id}` (one segment), `/files/*` (the rest, also nothing).");
 
 export const Algorithm = z.enum([
   "HS256",
@@ -290,14 +259,7 @@ export const Revocation = z.strictObject({
 
 export const Route = z.strictObject({
   id: Name.describe("Names the route in metrics, logs and errors."),
-  match: z.strictObject({
-    path: PathPattern,
-    methods: z
-      .array(z.enum(methods))
-      .min(1)
-      .optional()
-      .describe("Default: every method. GET includes HEAD."),
-  }),
+  match: RouteMatch,
   service: Name.describe("A service under `services`."),
   auth: Auth.prefault("required").describe("Who may come in. Default: required."),
   revocation: Revocation.prefault({}),
@@ -306,11 +268,7 @@ export type Route = z.infer<typeof Route>;
 
 export const Listen = z.strictObject({
   hosts: z
-    .array(
-      z
-        .string()
-        .regex(/^(\*\.)?[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/i, "a host name, an address, or *.domain"),
-    )
+    .array(HostPattern)
     .min(1)
     .optional()
     .describe("Host values that are served; others get 421. Default: every one."),

@@ -25,14 +25,15 @@ export {
   HealthPolicy,
   Issuer,
   Listen,
-  methods,
   Route,
   Service,
   StaticInstance,
   Timeouts,
   UrlRule,
 } from "./config.ts";
-export type { AuthPolicy, Method } from "./config.ts";
+export type { AuthPolicy } from "./config.ts";
+export { methods, RouteMatch } from "./route-match.ts";
+export type { Method } from "./route-match.ts";
 export {
   BatchRevocation,
   CatalogueEntry,

@@ -25,7 +25,7 @@ const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
       "fallback",
     ],
   ],
-  [/^routes\.\d+\.match$/, ["host", "hosts", "headers", "query", "body"]],
+  [/^routes\.\d+\.match$/, ["body"]],
 ];
 
 const laterValues: readonly (readonly [path: RegExp, values: readonly unknown[]])[] = [

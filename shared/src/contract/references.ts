@@ -5,6 +5,8 @@
  * problems are to be told at once.
  */
 
+import { contested, shapeOf, type Claim } from "./route-match.ts";
+
 export interface Inconsistency {
   readonly path: readonly PropertyKey[];
   readonly message: string;
@@ -32,6 +34,7 @@ export function inconsistencies(
     ),
     ...unknownServices(routes, services),
     ...conflicts(routes, everyMethod),
+    ...unreachableHosts(routes, tableOf(config["listen"])["hosts"]),
     ...openKeySets(config),
   ];
 }
@@ -75,30 +78,73 @@ function unknownServices(routes: readonly unknown[], services: readonly string[]
 
 /** Two routes that match the same requests: which one wins would be an accident. */
 function conflicts(routes: readonly unknown[], everyMethod: readonly string[]): Inconsistency[] {
-  const claims = new Map<string, number>();
+  const claims = new Map<string, { readonly index: number; readonly claim: Claim }[]>();
   return routes.flatMap((route, index) => {
-    const match = tableOf(tableOf(route)["match"]);
-    const path = match["path"];
-    if (typeof path !== "string") return [];
-    const shape = path.replace(/\{[^}]*\}/g, "{}").replace(/(?<=.)\/$/, "");
-    const methods =
-      match["methods"] === undefined ? everyMethod : listOf(match["methods"]).map(String);
-    for (const method of methods) {
-      const first = claims.get(`${method} ${shape}`) ?? index;
-      claims.set(`${method} ${shape}`, first);
-      if (first === index) continue;
-      const owner = tableOf(routes[first])["id"];
-      const name = typeof owner === "string" ? `"${owner}"` : `routes[${first}]`;
+    const claim = claimOf(tableOf(tableOf(route)["match"]), everyMethod);
+    if (claim === undefined) return [];
+    const shape = shapeOf(claim.path);
+    const earlier = claims.get(shape) ?? [];
+    claims.set(shape, [...earlier, { index, claim }]);
+    for (const first of earlier) {
+      const method = contested(claim, first.claim);
+      if (method === undefined) continue;
+      const owner = tableOf(routes[first.index])["id"];
+      const name = typeof owner === "string" ? `"${owner}"` : `routes[${first.index}]`;
       return [
         {
           path: ["routes", index, "match"],
-          message: `${method} ${path} is already matched by the route ${name}`,
+          message: `${method} ${claim.path} is already matched by the route ${name}`,
         },
       ];
     }
     return [];
   });
 }
+
+function claimOf(match: Table, everyMethod: readonly string[]): Claim | undefined {
+  const path = match["path"];
+  if (typeof path !== "string") return undefined;
+  const texts = (value: unknown) =>
+    Object.fromEntries(
+      Object.entries(tableOf(value)).map(([name, text]) => [name, String(text)] as const),
+    );
+  const headers = texts(match["headers"]);
+  return {
+    path,
+    methods: match["methods"] === undefined ? everyMethod : listOf(match["methods"]).map(String),
+    hosts: match["hosts"] === undefined ? ["*"] : listOf(match["hosts"]).map(hostOf),
+    headers: Object.fromEntries(
+      Object.entries(headers).map(([name, text]) => [name.toLowerCase(), text]),
+    ),
+    query: texts(match["query"]),
+  };
+}
+
+/** A route for a host that is not served can never be reached. */
+function unreachableHosts(routes: readonly unknown[], served: unknown): Inconsistency[] {
+  if (served === undefined) return [];
+  const patterns = listOf(served).map(hostOf);
+  const isServed = (host: string) =>
+    patterns.some(
+      (pattern) =>
+        pattern === host ||
+        (pattern.startsWith("*.") && host.replace(/^\*/, "").endsWith(pattern.slice(1))),
+    );
+  return routes.flatMap((route, index) =>
+    listOf(tableOf(tableOf(route)["match"])["hosts"]).flatMap((host, at) =>
+      typeof host !== "string" || isServed(hostOf(host))
+        ? []
+        : [
+            {
+              path: ["routes", index, "match", "hosts", at],
+              message: `"${host}" is not served: listen.hosts has ${patterns.join(", ")}`,
+            },
+          ],
+    ),
+  );
+}
+
+const hostOf = (host: unknown) => String(host).toLowerCase();
 
 /** Keys that travel unprotected can be replaced by whoever stands in between; production does not take them. */
 function openKeySets(config: Table): Inconsistency[] {
