@@ -1,7 +1,7 @@
 import type { Log } from "@tocsin/shared";
 import { controlPlaneQueue, subjects, type Bus } from "@tocsin/shared/bus";
 import { journalNames, type JournalName } from "@tocsin/shared/journal";
-import { answerSync, declineSync, readSyncRequest } from "@tocsin/shared/replica";
+import { answerSync, declineSync, readSyncRequest, SnapshotSender } from "@tocsin/shared/replica";
 import type { State } from "./state.ts";
 
 /** How soon a replica should ask again when this node knows too little, in milliseconds. */
@@ -10,6 +10,7 @@ const againMs = 50;
 /** Answers replicas that ask for what they lack. The nodes of a control plane share the questions. */
 export async function serveSync(bus: Bus, state: State, log: Log): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
+  const snapshots = new SnapshotSender({ bus });
   for (const journal of journalNames) {
     stack.use(
       await bus.subscribe(
@@ -24,18 +25,21 @@ export async function serveSync(bus: Bus, state: State, log: Log): Promise<Async
           if (request.atLeast > applied) return declineSync(message, againMs, `at ${applied}`);
           const delta = request.epoch === epoch && request.applied <= applied;
           const held = table(state, journal);
-          const entries = delta ? held.after(request.applied) : held.all();
+          const { node } = request;
           log.debug(
-            {
-              journal,
-              node: request.node,
-              from: delta ? request.applied : 0,
-              to: applied,
-              entries: entries.length,
-            },
-            "sync answered",
+            { journal, node, from: delta ? request.applied : 0, to: applied },
+            "sync asked",
           );
-          answerSync(message, { mode: delta ? "delta" : "snapshot", epoch, to: applied, entries });
+          if (delta) {
+            const entries = held.after(request.applied);
+            void answerSync(message, { mode: "delta", epoch, to: applied, entries }, { bus });
+          } else
+            void snapshots.send(message, `${journal} ${node}`, () => ({
+              mode: "snapshot",
+              epoch,
+              to: applied,
+              entries: held.all(),
+            }));
         },
         { queue: controlPlaneQueue },
       ),

@@ -91,10 +91,10 @@ export class Reports implements Disposable {
   }
 }
 
-/** What was refused, where it is known exactly. */
+/** What was refused, where all of it can be told. */
 function refusedOf(poisoned: ReplicaStatus["poisoned"]): readonly Sequence[] | undefined {
   if (poisoned === undefined) return [];
-  return poisoned.count === 1 ? [poisoned.sequence] : undefined;
+  return poisoned.count === poisoned.recent.length ? poisoned.recent : undefined;
 }
 
 function reportOf(status: ReplicaStatus): JournalReport {
@@ -107,6 +107,12 @@ function reportOf(status: ReplicaStatus): JournalReport {
     ...(stalenessMs === undefined ? {} : { stalenessMs }),
     ...(poisoned === undefined
       ? {}
-      : { poisoned: { ...poisoned, error: poisoned.error.slice(0, maxErrorLength) } }),
+      : {
+          poisoned: {
+            ...poisoned,
+            error: poisoned.error.slice(0, maxErrorLength),
+            recent: [...poisoned.recent],
+          },
+        }),
   };
 }

@@ -39,7 +39,8 @@ export const SyncRequest = z.object({
 export type SyncRequest = z.infer<typeof SyncRequest>;
 
 /**
- * The first message of an answer. `chunks` messages follow, each a piece of one text: a JSON array of {@link SyncEntry}.
+ * The first message of an answer. `chunks` messages follow, each a piece of one text: a {@link SyncEntry} in JSON on each line. With
+ * the form `dump` they are pieces of the table's own binary form instead; then it is a snapshot.
  * `snapshot` holds everything that is kept, `delta` what came after `applied`.
  */
 export const SyncHead = z.discriminatedUnion("mode", [
@@ -47,11 +48,18 @@ export const SyncHead = z.discriminatedUnion("mode", [
   z.object({
     v,
     mode: z.enum(["delta", "snapshot"]),
+    /** Absent: entries. */
+    form: z.enum(["entries", "dump"]).optional(),
     epoch: EpochText,
     /** The sequence the replica stands at after this. */
     to: SequenceNumber,
     chunks: z.int().min(0),
-    /** SHA-256 of the whole text, hexadecimal. */
+    /** Length of the whole. */
+    bytes: z
+      .int()
+      .min(0)
+      .max(2 ** 32),
+    /** SHA-256 of the whole, hexadecimal. */
     sha256: z.string(),
   }),
 ]);
@@ -86,9 +94,15 @@ export const JournalReport = z.object({
   state: ReplicaStates,
   /** Milliseconds since this replica last knew that it was current, by its own monotonic clock; absent: never. */
   stalenessMs: z.number().min(0).optional(),
-  /** Entries it refused (not JSON, not valid), with the last one's sequence and reason. */
+  /** Entries of this epoch that it refused (not JSON, not valid), with the last one's sequence and reason. */
   poisoned: z
-    .object({ count: z.int().min(1), sequence: SequenceNumber, error: z.string().max(500) })
+    .object({
+      count: z.int().min(1),
+      sequence: SequenceNumber,
+      error: z.string().max(500),
+      /** The last refused sequences, ascending, at most 16. With a greater `count` others were refused before them. */
+      recent: z.array(SequenceNumber).max(16).optional(),
+    })
     .optional(),
 });
 export type JournalReport = z.infer<typeof JournalReport>;

@@ -3,7 +3,7 @@ import type { JournalName } from "../journal/journal.ts";
 import { messageOf } from "../lifetime.ts";
 import type { Log } from "../log.ts";
 import { sleep, type Clock, type Milliseconds, type Random } from "../time.ts";
-import type { ReplicaSource, SyncAnswer, SyncQuestion } from "./source.ts";
+import type { ReplicaSource, SyncAnswer, SyncQuestion, WholeAnswer } from "./source.ts";
 import type { ReplicaTimings } from "./timings.ts";
 
 /**
@@ -21,21 +21,40 @@ export interface AskerOptions {
   readonly timings: ReplicaTimings;
   /** What to ask, at the moment of asking. */
   readonly question: (kind: SyncKind) => SyncQuestion;
-  /** Takes an answer. False: it is of no use, and another question is due. */
-  readonly take: (kind: SyncKind, answer: SyncAnswer) => boolean;
+  /**
+   * Takes an answer, in its own time; the question stays open meanwhile. False: it is of no use, and another question is due.
+   *
+   * @throws anything when it cannot be taken, with the same effect as false
+   */
+  readonly take: (answer: WholeAnswer, asked: Asked) => Promise<boolean>;
   /** An answer was taken, and no question is open any more. */
-  readonly settled: () => void;
+  readonly settled: (asked: Asked) => void;
   /** Whether nothing else is heard either, so that a question without an answer means a dead connection. */
-  readonly silent: () => boolean;
+  readonly deaf: () => boolean;
+}
+
+/** A question that was asked. */
+export interface Asked {
+  readonly kind: SyncKind;
+  readonly question: SyncQuestion;
+  /** When: whatever was recorded before that, the answer knows. */
+  readonly at: Milliseconds;
+  /** Aborts when the answer is no longer wanted. */
+  readonly signal: AbortSignal;
 }
 
 /** How many times the silence within an answer a whole answer may take. */
-const wholeAnswer = 15;
+const wholeAnswer = 60;
+/** How many times the longest ordinary wait there may be after answers that could not be taken: each has cost a transfer. */
+const longestRest = 10;
+
+/** There was an answer, and it is of no use: not the connection's fault. */
+class Untakable extends Error {}
 
 /** Asks for what a replica lacks: one question at a time, again until there is an answer that is of use. */
 export class Asker {
   readonly #options: AskerOptions;
-  #open: { readonly kind: SyncKind; readonly stop: AbortController } | undefined;
+  #open: { kind: SyncKind; readonly stop: AbortController } | undefined;
   /** Questions in a row that nobody answered. */
   #unanswered = 0;
   /** The connection was given up because nothing came back. */
@@ -74,8 +93,13 @@ export class Asker {
       this.#open.stop.abort(new Error("a full question took its place"));
     }
     this.#open = { kind, stop: new AbortController() };
-    void this.#untilAnswered(kind, this.#open.stop.signal, this.#options.random() * jitterMs);
+    void this.#untilAnswered(this.#open.stop.signal, this.#options.random() * jitterMs);
     return true;
+  }
+
+  /** Makes the open question a full one: from now on what the feed brings waits. */
+  widen(): void {
+    if (this.#open !== undefined) this.#open.kind = "full";
   }
 
   close(reason: Error): void {
@@ -90,44 +114,57 @@ export class Asker {
     return delayMs * (0.5 + this.#options.random() / 2);
   }
 
-  async #untilAnswered(
-    kind: SyncKind,
-    signal: AbortSignal,
-    firstDelayMs: Milliseconds,
-  ): Promise<void> {
-    const { clock, log, journal, timings, take, settled } = this.#options;
+  async #untilAnswered(signal: AbortSignal, firstDelayMs: Milliseconds): Promise<void> {
+    const { clock, log, journal, timings } = this.#options;
     let delayMs = firstDelayMs;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         if (delayMs > 0) await sleep(clock, delayMs, signal);
-        const answer = await this.#once(kind, signal);
+        delayMs = this.retryDelay(failures);
+        const { kind } = this.#open!;
+        const question = this.#options.question(kind);
+        const asked: Asked = { kind, question, at: clock.monotonic(), signal };
+        const answer = await this.#once(asked);
         if (signal.aborted) return;
         this.heard();
-        if (take(kind, answer)) {
-          this.#open = undefined;
-          settled();
-          return;
-        }
-        delayMs =
-          answer.mode === "retry"
-            ? Math.min(Math.max(answer.afterMs, 1), timings.retryMaxMs)
-            : this.retryDelay(failures);
+        if (answer.mode === "retry")
+          delayMs = Math.min(Math.max(answer.afterMs, 1), timings.retryMaxMs);
+        else if (await this.#taken(answer, asked)) return;
       } catch (error) {
         if (signal.aborted) return;
-        delayMs = this.retryDelay(failures);
-        log.debug({ journal, cause: messageOf(error) }, "replica got no answer");
-        await this.#doubt(error);
+        if (error instanceof Untakable) {
+          log.warn({ journal, cause: messageOf(error) }, "replica cannot take the answer");
+          delayMs = Math.max(delayMs, timings.retryMaxMs * Math.min(failures + 1, longestRest));
+        } else {
+          log.debug({ journal, cause: messageOf(error) }, "replica got no answer");
+          await this.#doubt(error);
+        }
       }
     }
   }
 
+  /** @returns whether nothing is left to ask */
+  async #taken(answer: WholeAnswer, asked: Asked): Promise<boolean> {
+    let taken: boolean;
+    try {
+      taken = await this.#options.take(answer, asked);
+    } catch (cause) {
+      throw new Untakable(messageOf(cause), { cause });
+    }
+    if (asked.signal.aborted) return true;
+    if (!taken) return false;
+    this.#open = undefined;
+    this.#options.settled(asked);
+    return true;
+  }
+
   /** Two questions that nobody answered, and nothing else heard: the connection is open and dead. */
   async #doubt(error: unknown): Promise<void> {
-    const { source, log, journal, silent } = this.#options;
+    const { source, log, journal, deaf } = this.#options;
     // That nobody listens is an answer of the bus; silence is not.
     if (error instanceof BusUnavailable && error.kind === "no-responders") return;
     this.#unanswered++;
-    if (this.#unanswered % 2 !== 0 || !silent()) return;
+    if (this.#unanswered % 2 !== 0 || !deaf()) return;
     this.#mute = true;
     try {
       await source.reconnect();
@@ -137,15 +174,15 @@ export class Asker {
   }
 
   /** One question with a deadline: the source bounds the silence, this bounds a source that does not. */
-  async #once(kind: SyncKind, signal: AbortSignal): Promise<SyncAnswer> {
-    const { clock, source, timings, question } = this.#options;
+  async #once({ question, signal }: Asked): Promise<SyncAnswer> {
+    const { clock, source, timings } = this.#options;
     const deadline = new AbortController();
     const cancel = clock.after(timings.answerTimeoutMs * wholeAnswer, () =>
       deadline.abort(new Error("no whole answer in time")),
     );
     const either = AbortSignal.any([signal, deadline.signal]);
     try {
-      return await Promise.race([source.sync(question(kind), either), rejected(either)]);
+      return await Promise.race([source.sync(question, either), rejected(either)]);
     } finally {
       cancel();
     }

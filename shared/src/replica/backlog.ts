@@ -31,6 +31,11 @@ export class Backlog {
     return entry.epoch === epoch ? entry : undefined;
   }
 
+  /** It came by another way. */
+  forget(sequence: Sequence): void {
+    if (this.#entries.size > 0) this.#entries.delete(sequence);
+  }
+
   /** The last number that waits; 0 when nothing does. */
   highest(): Sequence {
     let highest = 0;

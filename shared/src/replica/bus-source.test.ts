@@ -70,11 +70,14 @@ function meddled(
 }
 
 describe.each(["embedded", "nats"])("over the %s bus", (kind) => {
-  async function answering(answer: (message: Message, times: number) => void) {
+  async function answering(answer: (message: Message, times: number) => unknown) {
     const { asker, answerer } = await connectBoth(kind);
     let times = 0;
     stack.use(
-      await answerer.subscribe(subjects.sync("revocations"), (message) => answer(message, ++times)),
+      await answerer.subscribe(
+        subjects.sync("revocations"),
+        (message) => void answer(message, ++times),
+      ),
     );
     return {
       asker,

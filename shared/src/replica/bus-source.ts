@@ -1,19 +1,14 @@
+import { createHash } from "node:crypto";
 import type { Bus, Message } from "../bus/bus.ts";
 import { subjects } from "../bus/subjects.ts";
-import {
-  Beacon,
-  protocolVersion,
-  SyncEntry,
-  SyncHead,
-  type SyncRequest,
-} from "../contract/messages.ts";
+import { Beacon, protocolVersion, SyncHead, type SyncRequest } from "../contract/messages.ts";
 import { recordedOf } from "../journal/feed.ts";
-import type { JournalName, Recorded } from "../journal/journal.ts";
+import type { JournalName } from "../journal/journal.ts";
 import type { NodeName } from "../names.ts";
 import type { Milliseconds } from "../time.ts";
-import { sha256 } from "./chunks.ts";
 import type { ReplicaSource, SyncAnswer } from "./source.ts";
 import { defaultTimings } from "./timings.ts";
+import { unpackEntries } from "./wire.ts";
 
 export interface BusSourceOptions {
   readonly bus: Bus;
@@ -37,7 +32,7 @@ export function createBusSource(options: BusSourceOptions): ReplicaSource {
     beacons: (onHead) =>
       bus.subscribe(subjects.beacon, (message) => {
         const beacon = readBeacon(message);
-        if (beacon !== undefined) onHead(beacon.journals[journal]);
+        if (beacon !== undefined) onHead(beacon.journals[journal], beacon.term);
       }),
     async sync(question, signal) {
       const answer = new Answer();
@@ -54,7 +49,7 @@ export function createBusSource(options: BusSourceOptions): ReplicaSource {
         (message) => answer.take(message),
         { timeoutMs, signal },
       );
-      return answer.whole();
+      return answer.whole(signal);
     },
     onReconnected(listener) {
       let away = bus.state !== "connected";
@@ -79,34 +74,45 @@ function readBeacon(message: Message): Beacon | undefined {
 /** An answer on its way: the head, then so many pieces. */
 class Answer {
   #head: SyncHead | undefined;
-  readonly #pieces: Uint8Array[] = [];
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+  #pieces = 0;
+  readonly #hash = createHash("sha256");
 
+  /** @throws Error when it is no head, or more than it says */
   take(message: Message): "more" | "done" {
     if (this.#head === undefined) {
-      this.#head = SyncHead.parse(JSON.parse(message.text()));
-      return this.#head.mode === "retry" || this.#head.chunks === 0 ? "done" : "more";
+      const head = SyncHead.parse(JSON.parse(message.text()));
+      this.#head = head;
+      if (head.mode === "retry" || head.chunks === 0) return "done";
+      // Each page of it takes memory when it is written to.
+      this.#bytes = Buffer.alloc(head.bytes);
+      return "more";
     }
-    this.#pieces.push(message.bytes().slice());
-    return this.#head.mode !== "retry" && this.#pieces.length < this.#head.chunks ? "more" : "done";
+    const piece = message.bytes();
+    if (this.#length + piece.byteLength > this.#bytes.byteLength) throw this.#damaged();
+    this.#bytes.set(piece, this.#length);
+    this.#hash.update(piece);
+    this.#length += piece.byteLength;
+    this.#pieces++;
+    return this.#head.mode !== "retry" && this.#pieces < this.#head.chunks ? "more" : "done";
   }
 
   /** @throws Error when a piece is missing or damaged */
-  whole(): SyncAnswer {
+  async whole(signal: AbortSignal): Promise<SyncAnswer> {
     const head = this.#head;
     if (head === undefined) throw new Error("the answer has no head");
     if (head.mode === "retry") return { mode: "retry", afterMs: head.afterMs, why: head.why };
-    const bytes = Buffer.concat(this.#pieces);
-    if (sha256(bytes) !== head.sha256)
-      throw new Error(
-        `the answer is damaged: ${bytes.byteLength} bytes in ${this.#pieces.length} of ${head.chunks} pieces`,
-      );
-    const entries = (JSON.parse(bytes.toString()) as unknown[]).map((entry) =>
-      unpack(SyncEntry.parse(entry), head.epoch),
-    );
-    return { mode: head.mode, epoch: head.epoch, to: head.to, entries };
+    const { mode, epoch, to } = head;
+    if (this.#length !== head.bytes || this.#hash.digest("hex") !== head.sha256)
+      throw this.#damaged();
+    if (head.form !== "dump")
+      return { mode, epoch, to, entries: await unpackEntries(this.#bytes, epoch, signal) };
+    if (mode !== "snapshot") throw new Error("a dump is everything, and no delta");
+    return { mode, epoch, to, dump: this.#bytes };
   }
-}
 
-function unpack([sequence, key, body, operation]: SyncEntry, epoch: string): Recorded {
-  return { sequence, key, body, epoch, ...(operation === undefined ? {} : { operation }) };
+  #damaged(): Error {
+    return new Error(`the answer is damaged: ${this.#length} bytes in ${this.#pieces} pieces`);
+  }
 }

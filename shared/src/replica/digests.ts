@@ -23,6 +23,11 @@ export class Digests {
     this.#digests = new Uint32Array(size);
   }
 
+  /** How many entries are remembered. */
+  get size(): number {
+    return this.#sequences.length;
+  }
+
   add(sequence: Sequence, entry: Entry): void {
     const slot = sequence % this.#sequences.length;
     this.#sequences[slot] = sequence;

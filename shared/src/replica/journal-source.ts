@@ -61,6 +61,7 @@ export function createJournalSource(options: JournalSourceOptions): JournalSourc
       const entries: Recorded[] = [];
       for await (const entry of journal.read(delta ? question.applied + 1 : 1, Infinity)) {
         signal.throwIfAborted();
+        if (entry.epoch !== epoch) throw new Error("another history began while it was read");
         entries.push(entry);
       }
       // What was recorded while we read is part of what we read.

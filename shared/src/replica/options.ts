@@ -18,6 +18,8 @@ export interface ReplicaOptions<Change> {
   /** Where a table that came from disk stands. */
   readonly restored?: { readonly epoch: Epoch; readonly applied: Sequence };
   readonly timings?: Partial<ReplicaTimings>;
+  /** How others get their turn between two slices of long work. Default: one turn of the event loop. */
+  readonly pause?: () => Promise<void>;
 }
 
 export interface Replica extends AsyncDisposable {

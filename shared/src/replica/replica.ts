@@ -4,20 +4,22 @@
  * The feed may lose, repeat and reorder; the beacon says where the journal stands; a question brings what is missing. Everything
  * here is callbacks on one thread, so each of them leaves the replica in a state that the next one can rely on.
  */
-import type { Epoch, Head, Recorded, Sequence } from "../journal/journal.ts";
+import type { Head, Recorded, Sequence } from "../journal/journal.ts";
 import { messageOf, once } from "../lifetime.ts";
 import { sleep, type Cancel, type Clock, type Milliseconds } from "../time.ts";
-import { Asker, type SyncKind } from "./asker.ts";
+import { Asker, type Asked, type SyncKind } from "./asker.ts";
 import { Backlog } from "./backlog.ts";
-import { Digests } from "./digests.ts";
+import { Beacons } from "./beacons.ts";
+import { Copy } from "./copy.ts";
 import type { Replica, ReplicaOptions } from "./options.ts";
 import { RewindWatch } from "./rewind.ts";
+import { Slices } from "./slices.ts";
 import type {
   ReplicaState,
   ReplicaStatus,
   ResyncReason,
-  SyncAnswer,
   SyncQuestion,
+  WholeAnswer,
 } from "./source.ts";
 import { defaultTimings, type ReplicaTimings } from "./timings.ts";
 
@@ -36,28 +38,25 @@ class RunningReplica<Change> implements Replica {
   readonly #clock: Clock;
   readonly #closed = new AbortController();
   readonly #subscriptions = new AsyncDisposableStack();
+  readonly #slices: Slices;
+  readonly #copy: Copy<Change>;
   readonly #backlog: Backlog;
-  readonly #digests = new Digests();
+  readonly #beacons: Beacons;
+  readonly #rewind: RewindWatch;
   readonly #asker: Asker;
 
-  #epoch: Epoch | undefined;
-  #applied: Sequence = 0;
-  /** The highest head heard of in the present epoch, from a beacon or an answer. */
-  #head: Sequence = 0;
-  /** The last beacon, unless something heard since has proved it wrong. */
-  #beacon: (Head & { readonly at: Milliseconds }) | undefined;
-  #beaconAt: Milliseconds | undefined;
-  #startedAt: Milliseconds;
+  /** The highest head heard of in the present epoch, from a beacon, an entry or an answer. */
+  #head: Sequence;
   /** When it last knew that it was current. */
   #currentAt: Milliseconds | undefined;
-  readonly #rewind: RewindWatch;
+  /** The journal is known to have gone back within its epoch, so the next snapshot may be older than what is held. */
+  #rewound = false;
 
   #started = false;
-  #suspectedAt: Milliseconds | undefined;
+  #draining = false;
   #gapTimer: Cancel | undefined;
-  #watch: Cancel | undefined;
+  #silenceTimer: Cancel | undefined;
 
-  #poisoned: ReplicaStatus["poisoned"];
   #gaps = 0;
   readonly #resyncs: Record<ResyncReason, number> = {
     start: 0,
@@ -73,19 +72,19 @@ class RunningReplica<Change> implements Replica {
     this.#options = options;
     this.#timings = { ...defaultTimings, ...options.timings };
     this.#clock = options.clock;
-    this.#startedAt = options.clock.monotonic();
+    this.#slices = new Slices(options.clock, this.#timings.sliceMs, options.pause);
+    this.#copy = new Copy(options, this.#slices);
     this.#backlog = new Backlog(this.#timings.backlog);
+    this.#beacons = new Beacons(this.#timings.beaconTimeoutMs, options.clock.monotonic());
     this.#rewind = new RewindWatch(this.#timings.rewindGraceMs);
-    this.#epoch = options.restored?.epoch;
-    this.#applied = options.restored?.applied ?? 0;
-    this.#head = this.#applied;
+    this.#head = this.#copy.applied;
     this.#asker = new Asker({
       ...options,
       timings: this.#timings,
       question: (kind) => this.#question(kind),
-      take: (kind, answer) => this.#take(kind, answer),
-      settled: () => this.#settle(),
-      silent: () => this.#silent(),
+      take: (answer, asked) => this.#take(answer, asked),
+      settled: (asked) => this.#settle(asked),
+      deaf: () => this.#beacons.deaf(this.#clock.monotonic()),
     });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.synced = promise;
@@ -97,21 +96,18 @@ class RunningReplica<Change> implements Replica {
     this.#subscriptions.defer(
       source.onReconnected(() => this.#resync("delta", "reconnect", this.#timings.jitterMs)),
     );
-    this.#watch = this.#clock.every(Math.max(1, this.#timings.beaconTimeoutMs / 6), () =>
-      this.#watchBeacon(),
-    );
     void this.#subscribe();
   }
 
   status(): ReplicaStatus {
     return {
       state: this.#state(),
-      epoch: this.#epoch,
-      applied: this.#applied,
+      epoch: this.#copy.epoch,
+      applied: this.#copy.applied,
       head: this.#head,
       stalenessMs:
         this.#currentAt === undefined ? undefined : this.#clock.monotonic() - this.#currentAt,
-      poisoned: this.#poisoned,
+      poisoned: this.#copy.poisoned,
       gaps: this.#gaps,
       resyncs: { ...this.#resyncs },
     };
@@ -121,7 +117,7 @@ class RunningReplica<Change> implements Replica {
     this.#closed.abort(new Error("the replica was closed"));
     this.#asker.close(this.#closed.signal.reason as Error);
     this.#gapTimer?.();
-    this.#watch?.();
+    this.#silenceTimer?.();
     await this.#subscriptions.disposeAsync();
   });
 
@@ -132,7 +128,7 @@ class RunningReplica<Change> implements Replica {
     if (
       this.#currentAt === undefined ||
       this.#asker.asking !== undefined ||
-      this.#applied < this.#head
+      this.#copy.applied < this.#head
     )
       return "syncing";
     return "live";
@@ -146,12 +142,13 @@ class RunningReplica<Change> implements Replica {
       try {
         await using attempt = new AsyncDisposableStack();
         attempt.use(await source.follow((entry) => this.#hear(entry)));
-        attempt.use(await source.beacons((head) => this.#heed(head)));
+        attempt.use(await source.beacons((head, term) => this.#heed(head, term ?? 0)));
         if (signal.aborted) return;
         this.#subscriptions.use(attempt.move());
         this.#started = true;
-        this.#startedAt = clock.monotonic();
-        this.#resync(this.#epoch === undefined ? "full" : "delta", "start");
+        this.#beacons.begin(clock.monotonic());
+        this.#watchSilence(this.#timings.beaconTimeoutMs);
+        this.#resync(this.#lacking(), "start");
         return;
       } catch (error) {
         log.warn({ journal, cause: messageOf(error) }, "replica cannot subscribe yet");
@@ -164,121 +161,99 @@ class RunningReplica<Change> implements Replica {
 
   #hear(entry: Recorded): void {
     if (this.#closed.signal.aborted) return;
-    if (this.#epoch === undefined || this.#asker.asking === "full") return this.#keep(entry);
-    if (entry.epoch !== this.#epoch) {
-      this.#beacon = undefined;
+    const { epoch, applied } = this.#copy;
+    if (epoch === undefined || this.#asker.asking === "full") return this.#keep(entry);
+    if (entry.epoch !== epoch) {
+      this.#beacons.disbelieve();
       this.#resync("full", "epoch", this.#timings.jitterMs);
       return this.#keep(entry);
     }
-    if (entry.sequence <= this.#applied) {
-      if (this.#digests.differs(entry.sequence, entry)) {
-        this.#beacon = undefined;
-        this.#resync("full", "rewind", this.#timings.jitterMs);
-        this.#keep(entry);
-      }
-      return;
+    if (entry.sequence <= applied) {
+      if (!this.#copy.differs(entry)) return;
+      this.#beacons.disbelieve();
+      this.#goBack();
+      return this.#keep(entry);
     }
-    if (entry.sequence === this.#applied + 1) {
-      this.#apply(entry);
-      this.#drain();
-      this.#options.onChange?.();
-      return;
+    if (entry.sequence > applied + 1) {
+      this.#keep(entry);
+      return this.#awaitGap();
     }
-    this.#keep(entry);
-    this.#awaitGap();
+    this.#copy.apply(entry);
+    if (this.#head < entry.sequence) this.#head = entry.sequence;
+    this.#backlog.forget(entry.sequence);
+    this.#drain();
+    this.#options.onChange?.();
   }
 
   #keep(entry: Recorded): void {
-    if (entry.epoch === this.#epoch && entry.sequence > this.#head) this.#head = entry.sequence;
+    if (entry.epoch === this.#copy.epoch && entry.sequence > this.#head)
+      this.#head = entry.sequence;
     if (this.#backlog.add(entry)) return;
     if (this.#asker.asking === undefined) this.#resync("delta", "backlog");
     else this.#resyncs.backlog++;
   }
 
-  /** Applies what was waiting and has its turn now. */
+  /** Applies what was waiting and has its turn now; a slice of it, and the rest when others had their turn. */
   #drain(): void {
-    for (;;) {
-      const entry = this.#backlog.next(this.#epoch!, this.#applied);
-      if (entry === undefined) break;
-      this.#apply(entry);
+    if (this.#backlog.size > 0 && !this.#draining) {
+      const end = this.#slices.end();
+      for (;;) {
+        const entry = this.#backlog.next(this.#copy.epoch!, this.#copy.applied);
+        if (entry === undefined) break;
+        this.#copy.apply(entry);
+        if (!this.#slices.over(end)) continue;
+        void this.#drainOn();
+        break;
+      }
     }
     this.#noteCurrent();
   }
 
-  #apply(entry: Recorded): void {
-    const { table } = this.#options;
-    let error: string | undefined;
-    try {
-      table.apply(table.decode(entry), entry.sequence);
-    } catch (thrown) {
-      error = this.#refuse(entry, thrown);
-    }
-    this.#applied = entry.sequence;
-    if (this.#head < entry.sequence) this.#head = entry.sequence;
-    this.#digests.add(entry.sequence, entry);
-    this.#acknowledge(entry, error);
-  }
-
-  /** An entry that cannot be understood is counted and passed over: the last good state stays. */
-  #refuse(entry: Recorded, thrown: unknown): string {
-    const error = messageOf(thrown).slice(0, 500);
-    this.#poisoned = { count: (this.#poisoned?.count ?? 0) + 1, sequence: entry.sequence, error };
-    this.#options.log.error(
-      { journal: this.#options.journal, sequence: entry.sequence, key: entry.key, cause: error },
-      "entry refused",
-    );
-    return error;
-  }
-
-  #acknowledge(entry: Recorded, error: string | undefined): void {
-    if (entry.operation === undefined) return;
-    const { operation, sequence, epoch } = entry;
-    this.#options.onApplied?.({
-      operation,
-      sequence,
-      epoch,
-      ...(error === undefined ? {} : { error }),
-    });
+  async #drainOn(): Promise<void> {
+    this.#draining = true;
+    await this.#slices.pause();
+    this.#draining = false;
+    // What waits for a snapshot has its turn after that.
+    if (this.#closed.signal.aborted || this.#asker.asking === "full") return;
+    this.#drain();
+    this.#options.onChange?.();
   }
 
   // ---- the beacon
 
-  #heed(head: Head): void {
+  #heed(head: Head, term: number): void {
     if (this.#closed.signal.aborted) return;
     const now = this.#clock.monotonic();
-    this.#beaconAt = now;
     this.#asker.heard();
-    if (this.#epoch === undefined || this.#asker.asking === "full") {
-      this.#beacon = { ...head, at: now };
+    if (!this.#beacons.hear(head.epoch, term, now)) return;
+    if (head.epoch !== this.#copy.epoch) {
+      this.#beacons.believe(head, now);
+      if (this.#copy.epoch !== undefined) this.#resync("full", "epoch", this.#timings.jitterMs);
       return;
-    }
-    if (head.epoch !== this.#epoch) {
-      this.#beacon = { ...head, at: now };
-      return this.#resync("full", "epoch", this.#timings.jitterMs);
     }
     const verdict = this.#rewind.judge(head.head, now);
     if (verdict === "overtaken") return;
-    this.#beacon = { ...head, at: now };
-    if (verdict === "rewound") return this.#resync("full", "rewind", this.#timings.jitterMs);
+    this.#beacons.believe(head, now);
+    if (verdict === "rewound") return this.#goBack();
+    if (this.#asker.asking === "full") return;
     if (head.head > this.#head) this.#head = head.head;
-    this.#rewind.know(Math.max(this.#head, this.#applied), now);
-    if (this.#applied < this.#head) this.#awaitGap();
+    this.#rewind.know(Math.max(this.#head, this.#copy.applied), now);
+    if (this.#copy.applied < this.#head) this.#awaitGap();
     this.#noteCurrent();
   }
 
   #silent(): boolean {
-    return (
-      this.#clock.monotonic() - (this.#beaconAt ?? this.#startedAt) >= this.#timings.beaconTimeoutMs
-    );
+    return this.#beacons.silentInMs(this.#clock.monotonic()) <= 0;
   }
 
-  #watchBeacon(): void {
-    if (!this.#started || this.#asker.asking !== undefined || !this.#silent()) return;
-    const now = this.#clock.monotonic();
-    if (this.#suspectedAt !== undefined && now - this.#suspectedAt < this.#timings.retryMaxMs)
-      return;
-    this.#suspectedAt = now;
-    this.#resync(this.#epoch === undefined ? "full" : "delta", "suspect");
+  /** One timer, set to when the silence would be too long; beacons that come meanwhile only move that. */
+  #watchSilence(delayMs: Milliseconds): void {
+    this.#silenceTimer = this.#clock.after(Math.max(1, delayMs), () => {
+      const leftMs = this.#beacons.silentInMs(this.#clock.monotonic());
+      if (leftMs > 0) return this.#watchSilence(leftMs);
+      if (this.#asker.asking === undefined) this.#resync(this.#lacking(), "suspect");
+      this.#watchSilence(this.#timings.retryMaxMs);
+    });
   }
 
   // ---- holes
@@ -286,12 +261,13 @@ class RunningReplica<Change> implements Replica {
   /** Gives a hole, or a head that is ahead, its grace; what is still missing then is asked for. */
   #awaitGap(): void {
     if (this.#gapTimer !== undefined) return;
-    const applied = this.#applied;
+    const { applied } = this.#copy;
     this.#gapTimer = this.#clock.after(this.#timings.gapGraceMs, () => {
       this.#gapTimer = undefined;
-      if (this.#asker.asking !== undefined || this.#applied >= this.#head) return;
-      // Something came meanwhile: the rest may be on its way too.
-      if (this.#applied > applied && this.#backlog.size === 0) return this.#awaitGap();
+      if (this.#asker.asking !== undefined || this.#copy.applied >= this.#head) return;
+      // Something came meanwhile: the rest may be on its way too, or has its turn soon.
+      const moved = this.#copy.applied > applied && this.#backlog.size === 0;
+      if (moved || this.#draining) return this.#awaitGap();
       this.#gaps++;
       this.#resync("delta", "repair");
     });
@@ -299,12 +275,22 @@ class RunningReplica<Change> implements Replica {
 
   /** Everything that is known to be recorded is applied: current, as of the beacon that says so. */
   #noteCurrent(): void {
-    const beacon = this.#beacon;
-    if (beacon === undefined || beacon.epoch !== this.#epoch || this.#applied < beacon.head) return;
+    const beacon = this.#beacons.last;
+    const { epoch, applied } = this.#copy;
+    if (beacon === undefined || beacon.epoch !== epoch || applied < beacon.head) return;
     this.#currentAt = Math.max(this.#currentAt ?? 0, beacon.at);
   }
 
   // ---- questions
+
+  #lacking(): SyncKind {
+    return this.#copy.epoch === undefined ? "full" : "delta";
+  }
+
+  #goBack(): void {
+    this.#rewound = true;
+    this.#resync("full", "rewind", this.#timings.jitterMs);
+  }
 
   #resync(kind: SyncKind, reason: ResyncReason, jitterMs: Milliseconds = 0): void {
     if (!this.#started || !this.#asker.ask(kind, jitterMs)) return;
@@ -313,77 +299,66 @@ class RunningReplica<Change> implements Replica {
   }
 
   #question(kind: SyncKind): SyncQuestion {
-    return kind === "full"
-      ? { epoch: undefined, applied: 0, atLeast: this.#beacon?.head ?? 0 }
-      : { epoch: this.#epoch, applied: this.#applied, atLeast: this.#head };
+    const { epoch, applied } = this.#copy;
+    if (kind === "delta") return { epoch, applied, atLeast: this.#head };
+    const beacon = this.#beacons.fresh(this.#clock.monotonic());
+    return { epoch: undefined, applied: 0, atLeast: beacon?.head ?? 0 };
   }
 
   /** @returns false when the answer is of no use and another question is due */
-  #take(kind: SyncKind, answer: SyncAnswer): boolean {
-    if (answer.mode === "retry") return false;
-    const beacon = this.#beacon;
-    // Who answers may live in the past: a fresh beacon knows better which epoch it is, and how far.
-    if (beacon !== undefined && !this.#silent()) {
+  async #take(answer: WholeAnswer, asked: Asked): Promise<boolean> {
+    const { epoch, applied } = this.#copy;
+    const beacon = this.#beacons.fresh(this.#clock.monotonic());
+    // Who answers may live in the past: a fresh beacon knows better which epoch it is, and how far it was when we asked.
+    if (beacon !== undefined) {
       if (answer.epoch !== beacon.epoch) return false;
-      if (kind === "full" && answer.to < beacon.head) return false;
+      if (answer.to < Math.min(beacon.head, asked.question.atLeast)) return false;
     }
-    // Less than what is held: who answers lags, or the journal went back, and then a beacon says so.
-    if (kind === "delta" && answer.epoch === this.#epoch && answer.to < this.#applied) return false;
     if (answer.mode === "delta") {
-      if (answer.epoch !== this.#epoch) return false;
-      for (const entry of answer.entries) if (entry.sequence > this.#applied) this.#apply(entry);
-      if (answer.to > this.#applied) this.#applied = answer.to;
-    } else this.#load(answer);
-    this.#head = Math.max(this.#head, answer.to);
-    return true;
-  }
-
-  #load(answer: SyncAnswer & { mode: "snapshot" | "delta" }): void {
-    const { table, log, journal } = this.#options;
-    const changes: { change: Change; key: string; sequence: Sequence }[] = [];
-    for (const entry of answer.entries) {
-      try {
-        changes.push({ change: table.decode(entry), key: entry.key, sequence: entry.sequence });
-      } catch (thrown) {
-        this.#refuse(entry, thrown);
-      }
+      if (asked.kind === "full" || answer.epoch !== epoch) return false;
+      // Who answers lags, or the journal went back, and then a beacon says so.
+      if (answer.to < asked.question.applied || "dump" in answer) return false;
+      return this.#copy.advance(answer, asked.signal);
     }
-    try {
-      table.load(changes);
-    } catch (thrown) {
-      log.error({ journal, cause: messageOf(thrown) }, "snapshot could not be loaded");
+    if (answer.epoch === epoch && answer.to < applied && !this.#rewound) {
+      // The feed was faster than this snapshot: it has to wait for another one, or they never meet.
+      if (answer.to >= asked.question.applied) this.#asker.widen();
+      return false;
     }
-    this.#epoch = answer.epoch;
-    this.#applied = answer.to;
-    this.#head = answer.to;
-    this.#rewind.forget();
-    this.#digests.clear();
-    for (const entry of answer.entries.slice(-1_024)) this.#digests.add(entry.sequence, entry);
+    this.#asker.widen();
+    const replaced = await this.#copy.replace(answer, asked.signal);
+    if (replaced) {
+      this.#head = answer.to;
+      this.#rewound = false;
+      this.#rewind.forget();
+    }
+    return replaced;
   }
 
   /** After an answer: what waited has its turn, and what is still missing is asked for. */
-  #settle(): void {
+  #settle(asked: Asked): void {
     const now = this.#clock.monotonic();
+    const epoch = this.#copy.epoch!;
     const rewound = this.#backlog.holds(
       (entry) =>
-        entry.epoch === this.#epoch &&
-        entry.sequence <= this.#applied &&
-        this.#digests.differs(entry.sequence, entry),
+        entry.epoch === epoch && entry.sequence <= this.#copy.applied && this.#copy.differs(entry),
     );
-    this.#backlog.prune(this.#epoch!, this.#applied);
-    this.#drain();
-    const beacon = this.#beacon;
-    if (beacon !== undefined && beacon.epoch === this.#epoch && beacon.head > this.#head)
-      this.#head = beacon.head;
+    this.#backlog.prune(epoch, this.#copy.applied);
+    const beacon = this.#beacons.fresh(now);
     // What waits was recorded too, so the journal stood there at least.
-    this.#head = Math.max(this.#head, this.#backlog.highest());
-    this.#rewind.know(Math.max(this.#head, this.#applied), now);
-    // An answer that is at least as new as every head heard of is as good as a beacon.
-    if (this.#applied >= this.#head) this.#currentAt = now;
-    if (this.#applied < this.#head) this.#awaitGap();
+    const known = beacon?.epoch === epoch ? beacon.head : 0;
+    this.#head = Math.max(this.#head, this.#copy.applied, known, this.#backlog.highest());
+    this.#drain();
+    this.#rewind.know(this.#head, now);
+    // An answer is as good as a beacon: it was written after we asked.
+    if (this.#copy.applied >= this.#head)
+      this.#currentAt = Math.max(this.#currentAt ?? 0, asked.at);
+    else this.#awaitGap();
     this.#options.onChange?.();
     this.#resolveSynced();
     // Heard while we asked: other entries under numbers that the answer has. The journal was rewound after the answer was written.
-    if (rewound) this.#resync("full", "rewind", this.#timings.jitterMs);
+    if (rewound) this.#goBack();
+    else if (beacon !== undefined && beacon.epoch !== epoch)
+      this.#resync("full", "epoch", this.#timings.jitterMs);
   }
 }

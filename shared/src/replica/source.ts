@@ -1,4 +1,5 @@
 import type { Epoch, Head, OperationId, Recorded, Sequence } from "../journal/journal.ts";
+import { messageOf } from "../lifetime.ts";
 import type { Milliseconds } from "../time.ts";
 
 export interface SyncQuestion {
@@ -11,20 +12,32 @@ export interface SyncQuestion {
 
 export type SyncAnswer =
   /** The one who was asked knows less than the one who asks, or is not ready. */
-  | { readonly mode: "retry"; readonly afterMs: Milliseconds; readonly why: string }
+  { readonly mode: "retry"; readonly afterMs: Milliseconds; readonly why: string } | WholeAnswer;
+
+/** What a replica can stand on: everything up to `to`. */
+export type WholeAnswer =
+  | EntriesAnswer
+  /** Everything that is kept, in the table's own binary form. */
   | {
-      readonly mode: "delta" | "snapshot";
+      readonly mode: "snapshot";
       readonly epoch: Epoch;
       readonly to: Sequence;
-      readonly entries: readonly Recorded[];
+      readonly dump: Uint8Array;
     };
+
+export interface EntriesAnswer {
+  readonly mode: "delta" | "snapshot";
+  readonly epoch: Epoch;
+  readonly to: Sequence;
+  readonly entries: readonly Recorded[];
+}
 
 /** Where a replica learns from. Over the bus for proxies, straight from the journal for control-plane nodes. */
 export interface ReplicaSource {
   /** The live feed, from the moment the promise resolves. May lose, repeat and reorder. */
   follow(onEntry: (entry: Recorded) => void): Promise<AsyncDisposable>;
-  /** Where the journal stands, as beacons tell. */
-  beacons(onHead: (head: Head) => void): Promise<AsyncDisposable>;
+  /** Where the journal stands, as beacons tell; with the term of the leader that says so, where there is one. */
+  beacons(onHead: (head: Head, term?: number) => void): Promise<AsyncDisposable>;
   /** @throws anything when there is no answer; the replica asks again. */
   sync(question: SyncQuestion, signal: AbortSignal): Promise<SyncAnswer>;
   /** Called when the connection came back: messages may have been missed. Returns how to stop it. */
@@ -43,14 +56,33 @@ export interface ReplicaTable<Change> {
   /**
    * Takes a snapshot, by the merge rule of the journal: `replace` builds aside and swaps at once, `union` adds.
    * A change whose entry was poisoned is left out.
+   *
+   * @throws EntryRefused when an entry of it cannot be put in force, after everything else is
    */
-  load(
-    changes: readonly {
-      readonly change: Change;
-      readonly key: string;
-      readonly sequence: Sequence;
-    }[],
-  ): void;
+  load(changes: readonly LoadedChange<Change>[]): void;
+  /**
+   * Takes a snapshot in the table's own binary form, by the same merge rule. A table that works in slices returns a promise; until
+   * it settles nothing else is given to the table. A table without this takes entries only.
+   *
+   * @throws anything when the dump is damaged or not understood: the replica asks again
+   */
+  loadDump?(dump: Uint8Array): void | Promise<void>;
+}
+
+export interface LoadedChange<Change> {
+  readonly change: Change;
+  readonly key: string;
+  readonly sequence: Sequence;
+}
+
+/** One entry of a snapshot is not in force. The cause says why. */
+export class EntryRefused extends Error {
+  override readonly name = "EntryRefused";
+  readonly sequence: Sequence;
+  constructor(sequence: Sequence, cause: unknown) {
+    super(messageOf(cause), { cause });
+    this.sequence = sequence;
+  }
 }
 
 /** What a replica tells about itself. */
@@ -62,11 +94,19 @@ export interface ReplicaStatus {
   readonly head: Sequence;
   /** Time since it last knew that it was current, by its own monotonic clock; undefined: never since the process began. */
   readonly stalenessMs: Milliseconds | undefined;
-  readonly poisoned:
-    | { readonly count: number; readonly sequence: Sequence; readonly error: string }
-    | undefined;
+  readonly poisoned: Poisoned | undefined;
   readonly gaps: number;
   readonly resyncs: Readonly<Record<ResyncReason, number>>;
+}
+
+/** Entries of the present epoch that were refused, each counted once. */
+export interface Poisoned {
+  readonly count: number;
+  /** The highest of them, and why. */
+  readonly sequence: Sequence;
+  readonly error: string;
+  /** The last of them by number, ascending, at most 16. With a `count` above their number there are others before the first of these. */
+  readonly recent: readonly Sequence[];
 }
 
 /** `cold → syncing → live ⇄ suspect → stale` */

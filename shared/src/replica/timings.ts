@@ -1,6 +1,6 @@
 import type { Milliseconds } from "../time.ts";
 
-/** How patient a replica is. All in milliseconds but the last. */
+/** How patient a replica is. All in milliseconds but the backlog. */
 export interface ReplicaTimings {
   /** How long a hole in the feed, or a head that is ahead, may last before it is repaired. Default 50. */
   readonly gapGraceMs: Milliseconds;
@@ -17,6 +17,8 @@ export interface ReplicaTimings {
   readonly rewindGraceMs: Milliseconds;
   /** Entries that wait for earlier ones. Beyond that they are dropped: bounded memory beats cleverness. Default 50 000. */
   readonly backlog: number;
+  /** How long it works at once before others have their turn, when an answer is long. Default 5. */
+  readonly sliceMs: Milliseconds;
 }
 
 export const defaultTimings: ReplicaTimings = {
@@ -28,4 +30,5 @@ export const defaultTimings: ReplicaTimings = {
   retryMaxMs: 1_000,
   rewindGraceMs: 250,
   backlog: 50_000,
+  sliceMs: 5,
 };

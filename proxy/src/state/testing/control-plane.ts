@@ -60,7 +60,7 @@ export async function startTestControlPlane(
             const from = mode === "delta" ? request.applied + 1 : 1;
             for await (const entry of store.journals[name].read(from, 1_000_000))
               entries.push(entry);
-            answerSync(message, { mode, epoch, to: head, entries });
+            await answerSync(message, { mode, epoch, to: head, entries });
           })();
         }),
       );
