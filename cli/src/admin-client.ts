@@ -21,6 +21,8 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   /** How long the control plane was asked to wait for the proxies, in milliseconds. */
   readonly waitMs?: Milliseconds;
+  /** Gives up; the call then throws its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** The admin API said no, in a problem document. */
@@ -47,7 +49,8 @@ export function adminClient(terminal: Terminal, clock: Clock = systemClock): Adm
   const base = new URL(settings.TOCSIN_ADMIN_URL);
   const token = findToken(settings, terminal);
 
-  async function call({ method = "GET", path, body, accept, headers, waitMs = 0 }: Call) {
+  async function call(asked: Call) {
+    const { method = "GET", path, body, accept, headers, waitMs = 0, signal } = asked;
     const url = new URL(base.pathname.replace(/\/$/, "") + path, base);
     const answer = await exchange(clock, {
       method,
@@ -60,7 +63,9 @@ export function adminClient(terminal: Terminal, clock: Clock = systemClock): Adm
         ...headers,
       },
       ...(body === undefined ? {} : { body: body.text }),
+      ...(signal === undefined ? {} : { signal }),
     }).catch((error: unknown) => {
+      signal?.throwIfAborted();
       throw unreachable(base, error);
     });
     if (answer.status >= 300) throw refused(base, token, answer);
@@ -85,7 +90,7 @@ function unreachable(base: URL, error: unknown): CommandFailed {
   const options = { cause: error };
   if (error instanceof TooSlow) {
     return new CommandFailed(
-      `${base.origin} does not answer (${error.message}). Whether an order took effect is not known: look, then repeat it; the same --operation has one effect.`,
+      `${base.origin} does not answer (${error.message}). Whether an order took effect is not known.`,
       options,
     );
   }

@@ -42,7 +42,7 @@ describe("with a fleet", () => {
     const ran = await tocsin(args, { environment: plane.environment });
     expect(ran.code).toBe(3);
     expect(ran.stdout).toMatch(/applied +0\/1 proxies/);
-    expect(ran.stdout).toMatch(/^missing +edge-1 /m);
+    expect(ran.stderr).toMatch(/^edge-1 +1 entry +[\d.]+ m?s ago$/m);
   });
 
   test("without any proxy an order is durable, and that is said", async () => {

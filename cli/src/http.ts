@@ -9,6 +9,8 @@ export interface Request {
   readonly body?: string;
   /** For the whole exchange, in milliseconds. */
   readonly timeoutMs: Milliseconds;
+  /** Gives up, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Answer {
@@ -28,7 +30,7 @@ export class TooSlow extends Error {
  * @throws TooSlow after `timeoutMs`; the system's error when there is no connection
  */
 export function exchange(clock: Clock, request: Request): Promise<Answer> {
-  const { method, url, headers = {}, body = "", timeoutMs } = request;
+  const { method, url, headers = {}, body = "", timeoutMs, signal } = request;
   const send = url.protocol === "https:" ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
     const length = method === "GET" ? {} : { "content-length": String(Buffer.byteLength(body)) };
@@ -36,17 +38,24 @@ export function exchange(clock: Clock, request: Request): Promise<Answer> {
     const cancel = clock.after(timeoutMs, () =>
       sent.destroy(new TooSlow(`no answer within ${timeoutMs} ms`)),
     );
-    const fail = (error: Error) => {
+    const abort = () => sent.destroy(signal!.reason as Error);
+    const over = () => {
       cancel();
+      signal?.removeEventListener("abort", abort);
+    };
+    const fail = (error: Error) => {
+      over();
       reject(error);
     };
+    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted === true) abort();
     sent.on("error", fail);
     sent.on("response", (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", fail);
       response.on("end", () => {
-        cancel();
+        over();
         resolve({
           status: response.statusCode ?? 0,
           type: (response.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase(),

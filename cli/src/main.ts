@@ -41,6 +41,7 @@ const terminal: Terminal = {
   stdout: process.stdout,
   stderr: process.stderr,
   readInput,
+  input: () => process.stdin,
   untilStopped,
 };
 

@@ -26,9 +26,24 @@ const late = {
     count: 10,
     ms: 2000,
     slowest: "proxy-eu-3",
-    missing: [{ proxy: "proxy-eu-7", lag: 3 }, { proxy: "proxy-eu-8" }],
+    missing: [
+      { proxy: "proxy-eu-7", lag: 3, lastSeenMs: 412 },
+      { proxy: "proxy-eu-8", lastSeenMs: 7_100 },
+      { proxy: "proxy-eu-9", error: "unknown field \u001B[2J" },
+    ],
   },
 };
+
+/** Takes a request and breaks the connection. */
+async function breakingServer() {
+  const server = createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => void server.close(() => resolve())),
+  };
+}
 
 describe("an order", () => {
   test("is printed with where it is durable, how many applied it and how fast", async () => {
@@ -64,9 +79,14 @@ describe("an order", () => {
     expect(ran.code).toBe(3);
     expect(ran.stdout).toBe(
       "durable  revocations 18231   1.2 ms\n" +
-        "applied  10/12 proxies       2.0 s   slowest proxy-eu-3\n" +
-        "missing  proxy-eu-7          3 behind\n" +
-        "missing  proxy-eu-8          has not said where it is\n",
+        "applied  10/12 proxies       2.0 s   slowest proxy-eu-3\n",
+    );
+    expect(ran.stderr).toBe(
+      "MISSING      BEHIND      LAST SEEN    WHY\n" +
+        "proxy-eu-7   3 entries   412 ms ago\n" +
+        "proxy-eu-8   unknown     7.1 s ago\n" +
+        "proxy-eu-9   refused     never        unknown field ·[2J\n" +
+        "It is durable: who is behind applies it as soon as it hears of it.\n",
     );
     expect(api.asked[0]?.path).toBe("/v1/revocations?wait=500ms");
     const json = await tocsin(["revoke", "user", "ada", "--json"], { environment });
@@ -94,10 +114,8 @@ describe("an order", () => {
       expect(code).toBe(0);
       return JSON.parse(api.asked.at(-1)!.body) as unknown;
     };
-    expect(await orders(["a.b.c", "--operation", "op-1"])).toEqual({
-      token: "a.b.c",
-      operation: "op-1",
-    });
+    expect(await orders(["a.b.c", "--operation", "op-1"])).toEqual({ token: "a.b.c" });
+    expect(api.asked.at(-1)!.idempotencyKey).toBe("op-1");
     expect(await orders([`@${file}`])).toEqual({ token: "from.a.file" });
     expect(await orders(["-"], "Bearer from.standard.input\n")).toEqual({
       token: "from.standard.input",
@@ -105,6 +123,55 @@ describe("an order", () => {
     expect(
       await orders(["--jti", "id-1", "--issuer", "dev", "--expires-at", "2026-11-23T10:00:00Z"]),
     ).toEqual({ kind: "token", jti: "id-1", issuer: "dev", expiresAt: 1795428000 });
+  });
+
+  test("that fails says how to repeat it safely, unless it never reached the control plane", async () => {
+    await using api = await startAdminApi();
+    const { environment } = api;
+    const again = (id: string) =>
+      `Repeating it with --operation ${id} is safe: it has one effect.\n`;
+    const told = "Nothing was written, so nothing is in force.";
+    api.answers["POST /v1/revocations"] = ({ idempotencyKey = "" }) =>
+      problem(503, "journal-unavailable", "The journal did not confirm the write", {
+        detail: `${told} Repeating it with the operation ${idempotencyKey} has one effect.`,
+      });
+    const given = await tocsin(["revoke", "user", "ada", "--operation", "op-1"], { environment });
+    expect(given).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: `${told} (503 journal-unavailable)\n${again("op-1")}`,
+    });
+    const made = await tocsin(["revoke", "user", "ada", "--json"], { environment });
+    const { error } = JSON.parse(made.stdout) as { error: { operation: string } };
+    expect(error).toMatchObject({ status: 503, operation: api.asked.at(-1)!.idempotencyKey });
+    expect(made.stderr).toContain(again(error.operation));
+    // Said no: there is nothing to repeat.
+    api.answers["POST /v1/revocations"] = problem(422, "token-expired", "Expired");
+    const refused = await tocsin(["revoke", "token", "a.b.c"], { environment });
+    expect(refused.stderr).not.toContain("--operation");
+    const nobody = { ...environment, TOCSIN_ADMIN_URL: "http://127.0.0.1:1" };
+    const gone = await tocsin(["revoke", "user", "ada"], { environment: nobody });
+    expect(gone.stderr).toContain("Nothing listens");
+    expect(gone.stderr).not.toContain("--operation");
+  });
+
+  test("whose connection breaks under way may be in force: that is said, with the id", async () => {
+    await using server = await breakingServer();
+    const environment = { TOCSIN_ADMIN_URL: server.url, TOCSIN_ADMIN_TOKEN: adminToken };
+    const ran = await tocsin(["revoke", "user", "ada", "--operation", "op-1"], { environment });
+    expect(ran).toMatchObject({ code: 1, stdout: "" });
+    expect(ran.stderr).toContain("--operation op-1 is safe");
+  });
+
+  test("that was durable before says so", async () => {
+    await using api = await startAdminApi();
+    api.answers["POST /v1/revocations"] = { body: { ...applied, repeated: true } };
+    const { environment } = api;
+    const ran = await tocsin(["revoke", "user", "ada", "--operation", "op-1"], { environment });
+    expect(ran).toMatchObject({
+      code: 0,
+      stderr: "The same order was durable before; it was not written again.\n",
+    });
   });
 
   test("takes a moment for a user, in seconds or as a date", async () => {
@@ -465,6 +532,7 @@ describe("on a terminal", () => {
       stdout: output("stdout"),
       stderr: output("stderr"),
       readInput: async () => "",
+      input: async function* () {},
       untilStopped: () => new AbortController().signal,
     };
     return { terminal, written };
@@ -477,7 +545,7 @@ describe("on a terminal", () => {
     expect(await run(["revoke", "user", "ada"], coloured.terminal)).toBe(3);
     expect(coloured.written.stdout).toContain("\u001B[32mdurable\u001B[0m  revocations");
     expect(coloured.written.stdout).toContain("\u001B[33mapplied\u001B[0m  10/12");
-    expect(coloured.written.stdout).toContain("\u001B[31mmissing\u001B[0m  proxy-eu-7");
+    expect(coloured.written.stderr).toContain("\u001B[31mproxy-eu-7\u001B[0m   3 entries");
     const bare = screen({ ...api.environment, NO_COLOR: "1" });
     await run(["revoke", "user", "ada"], bare.terminal);
     expect(bare.written.stdout).not.toContain("\u001B");

@@ -6,6 +6,7 @@ import { Command, Option } from "commander";
 import type { RevokeTokenOptions, RevokeUserOptions } from "./commands/revoke.ts";
 import type { HealthcheckOptions } from "./commands/healthcheck.ts";
 import type { ApplyOptions } from "./commands/config.ts";
+import type { ListOptions } from "./commands/revocations.ts";
 import { addLaterCommands, notYet } from "./later.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -166,6 +167,7 @@ function addRevoking(group: Group, running: Running): void {
     .option("--jti <id>", "the token's id, where the token itself is not at hand")
     .option("--issuer <issuer>", "the issuer of that id")
     .option("--expires-at <when>", "when it expires anyway: Unix seconds or an ISO date")
+    .option("--file <file>", 'many (- for standard input): a token, "jti issuer" or JSON a line')
     .option("--reason <text>", "why, for the list and the audit")
     .option("--operation <id>", "repeating an order with the same id has one effect")
     .addOption(wait())
@@ -175,23 +177,28 @@ function addRevoking(group: Group, running: Running): void {
       ),
     );
   revoke
-    .command("user <subject>")
+    .command("user [subject]")
     .description("every token of a user that was issued until now; later ones are let in")
     .option("--issuer <issuer>", "only tokens of this issuer")
     .option("--issued-before <when>", "until then instead of now: Unix seconds or an ISO date")
+    .option(
+      "--file <file>",
+      'many (- for standard input): "subject", "subject issuer" or JSON a line',
+    )
     .option("--reason <text>", "why, for the list and the audit")
     .option("--operation <id>", "repeating an order with the same id has one effect")
     .addOption(wait())
     .action(
-      running<RevokeUserOptions, [string]>(async (invocation, subject) =>
+      running<RevokeUserOptions, [string | undefined]>(async (invocation, subject) =>
         (await import("./commands/revoke.ts")).revokeUser(invocation, subject),
       ),
     );
   group("revocations", "what is revoked")
     .command("list")
-    .description("every revocation that is in force")
+    .description("every revocation that is in force, oldest first")
+    .option("--limit <count>", "not more than so many")
     .action(
-      running<object, []>(async (invocation) =>
+      running<ListOptions, []>(async (invocation) =>
         (await import("./commands/revocations.ts")).listRevocations(invocation),
       ),
     );
@@ -206,6 +213,7 @@ Examples:
   tocsin config apply tocsin.yaml
   tocsin revoke user ada --reason "left the company"
   tocsin revoke token @token.txt --wait 5s
+  tocsin revoke token --file leaked.txt --reason leaked
 
 Exit codes: 0 ok, 1 error, 2 differences found, 3 not in force everywhere in time, 64 wrong settings.`;
 

@@ -12,8 +12,10 @@ export interface Terminal {
   readonly stderr: Output;
   /** Reads standard input to its end. */
   readonly readInput: () => Promise<string>;
+  /** Standard input, piece by piece. */
+  readonly input: () => AsyncIterable<Uint8Array>;
   /**
-   * For commands that serve: a signal that aborts when the process is told to stop. From the first call on a first signal does not
+   * For commands that serve or take long: a signal that aborts when the process is told to stop. From the first call on a first signal does not
    * end the process; a second one does, at once.
    */
   readonly untilStopped: () => AbortSignal;
@@ -39,6 +41,12 @@ export class CommandFailed extends Error {
     super(message, options);
     this.exitCode = options.exitCode ?? 1;
   }
+}
+
+/** A command that was told to stop, with what it leaves behind. As a shell has it, the exit code is 128 and the signal's number. */
+export function interrupted(stop: AbortSignal, message: string): CommandFailed {
+  const name = stop.reason instanceof Error ? stop.reason.message : "";
+  return new CommandFailed(`Interrupted. ${message}`, { exitCode: name === "SIGTERM" ? 143 : 130 });
 }
 
 /** Prints one JSON document, on one line. */

@@ -12,6 +12,7 @@ export interface Asked {
   readonly type: string | undefined;
   readonly accept: string | undefined;
   readonly ifMatch: string | undefined;
+  readonly idempotencyKey: string | undefined;
   readonly body: string;
 }
 
@@ -47,6 +48,7 @@ export async function startAdminApi(): Promise<AdminApi> {
       type: headers["content-type"],
       accept: headers.accept,
       ifMatch: headers["if-match"],
+      idempotencyKey: headers["idempotency-key"] as string | undefined,
       body: Buffer.concat(chunks).toString("utf8"),
     };
     asked.push(one);

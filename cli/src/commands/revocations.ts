@@ -1,18 +1,27 @@
-import { RevocationView } from "@tocsin/shared/contract";
-import { adminClient } from "../admin-client.ts";
-import { understoodList } from "../answer.ts";
+import { RevocationPage, type RevocationView } from "@tocsin/shared/contract";
+import { adminClient, type AdminClient } from "../admin-client.ts";
+import { understood } from "../answer.ts";
 import { painter } from "../paint.ts";
 import { table } from "../table.ts";
-import { printJson, type ExitCode, type Invocation } from "../terminal.ts";
+import { CommandFailed, printJson, type ExitCode, type Invocation } from "../terminal.ts";
+
+export interface ListOptions {
+  readonly limit?: string;
+}
+
+/** Revocations asked for at once. */
+const pageSize = 1_000;
 
 const heading = ["SEQUENCE", "KIND", "WHAT", "ISSUER", "ISSUED BEFORE", "KEPT UNTIL", "REASON"];
 
 /** `tocsin revocations list` */
-export async function listRevocations({ terminal, json }: Invocation): Promise<ExitCode> {
-  const { document } = await adminClient(terminal).callJson({ path: "/v1/revocations" });
-  const revocations = understoodList(RevocationView.array(), "revocations", document);
+export async function listRevocations(invocation: Invocation<ListOptions>): Promise<ExitCode> {
+  const { terminal, json, options } = invocation;
+  const limit = limitOf(options.limit);
+  const client = adminClient(terminal);
+  const { revocations, more } = await read(client, limit);
   if (json) {
-    printJson(terminal, document);
+    printJson(terminal, { revocations, ...(more ? { more } : {}) });
     return 0;
   }
   if (revocations.length === 0) {
@@ -20,19 +29,63 @@ export async function listRevocations({ terminal, json }: Invocation): Promise<E
     return 0;
   }
   const paint = painter(terminal, terminal.stdout);
-  const rows = revocations.map((revocation) => [
-    String(revocation.sequence),
-    revocation.kind,
-    revocation.jti ?? revocation.subject ?? "",
-    revocation.issuer ?? (revocation.kind === "user" ? "any" : ""),
-    revocation.issuedBefore === undefined ? "" : dateOf(revocation.issuedBefore),
-    revocation.expiresAt === undefined ? "" : dateOf(revocation.expiresAt),
-    revocation.reason ?? "",
-  ]);
   terminal.stdout.write(
-    table([heading, ...rows], { paint: (cell, row) => (row === 0 ? paint("grey", cell) : cell) }),
+    table([heading, ...revocations.map(rowOf)], {
+      paint: (cell, row, column) =>
+        row === 0
+          ? paint("grey", cell)
+          : column === 1 && cell === "unreadable"
+            ? paint("red", cell)
+            : cell,
+    }),
   );
+  if (more) terminal.stderr.write(`The first ${revocations.length}; there are more.\n`);
   return 0;
+}
+
+interface Found {
+  readonly revocations: readonly RevocationView[];
+  /** The limit left some out. */
+  readonly more: boolean;
+}
+
+/** Follows the pages to the end, or to the limit. */
+async function read(client: AdminClient, limit: number): Promise<Found> {
+  const revocations: RevocationView[] = [];
+  let next: number | undefined = 0;
+  while (next !== undefined && revocations.length < limit) {
+    const path: string = `/v1/revocations?limit=${Math.min(pageSize, limit - revocations.length)}&after=${next}`;
+    const page: RevocationPage = understood(
+      RevocationPage,
+      (await client.callJson({ path })).document,
+    );
+    revocations.push(...page.revocations);
+    next = page.next;
+  }
+  // A page may have more than was asked for, when an entry holds many.
+  const more = next !== undefined || revocations.length > limit;
+  return { revocations: revocations.slice(0, limit), more };
+}
+
+function rowOf(revocation: RevocationView): string[] {
+  const { kind, sequence, jti, subject, issuer, issuedBefore, expiresAt, reason, count } =
+    revocation;
+  return [
+    String(sequence),
+    kind,
+    jti ?? subject ?? (count === undefined ? "" : `${count} that were recovered without names`),
+    issuer ?? (kind === "user" ? "any" : ""),
+    issuedBefore === undefined ? "" : dateOf(issuedBefore),
+    expiresAt === undefined ? "" : dateOf(expiresAt),
+    reason ?? "",
+  ];
+}
+
+function limitOf(text: string | undefined): number {
+  if (text === undefined) return Infinity;
+  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1) return limit;
+  throw new CommandFailed(`--limit: ${JSON.stringify(text)} is not a whole number above 0`);
 }
 
 function dateOf(seconds: number): string {

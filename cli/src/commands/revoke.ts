@@ -1,28 +1,25 @@
 import { readFileSync } from "node:fs";
-import { OrderAnswer, type RevocationOrder } from "@tocsin/shared/contract";
+import { OrderAnswer, type RevocationItem } from "@tocsin/shared/contract";
 import { adminClient } from "../admin-client.ts";
 import { understood } from "../answer.ts";
 import { durationOf } from "../duration.ts";
+import { operationOf, repeatable } from "../operation.ts";
 import { reportOrder } from "../order-report.ts";
 import { withProgress } from "../progress.ts";
 import { CommandFailed, type ExitCode, type Invocation, type Terminal } from "../terminal.ts";
-
-/** What every order takes. */
-export interface OrderOptions {
-  readonly wait: string;
-  readonly reason?: string;
-  readonly operation?: string;
-}
+import { revokeFile, type OrderOptions } from "./revoke-file.ts";
 
 export interface RevokeTokenOptions extends OrderOptions {
   readonly jti?: string;
   readonly issuer?: string;
   readonly expiresAt?: string;
+  readonly file?: string;
 }
 
 export interface RevokeUserOptions extends OrderOptions {
   readonly issuer?: string;
   readonly issuedBefore?: string;
+  readonly file?: string;
 }
 
 /** `tocsin revoke token [TOKEN]` */
@@ -31,7 +28,12 @@ export async function revokeToken(
   token: string | undefined,
 ): Promise<ExitCode> {
   const { terminal, options } = invocation;
-  const { jti, issuer, expiresAt } = options;
+  const { jti, issuer, expiresAt, file } = options;
+  if (file !== undefined) {
+    if ([token, jti, issuer, expiresAt].some((given) => given !== undefined))
+      throw new CommandFailed("With --file every line says what it is: give nothing beside it.");
+    return revokeFile(invocation, file, { kind: "token" });
+  }
   if (token !== undefined && jti !== undefined)
     throw new CommandFailed("Give either a token or --jti, not both.");
   if (jti !== undefined) {
@@ -45,50 +47,58 @@ export async function revokeToken(
     throw new CommandFailed("--issuer and --expires-at go with --jti; a token carries its own.");
   if (token === undefined) {
     throw new CommandFailed(
-      "Which token? Give it as an argument, as @FILE, as - for standard input, or by --jti and --issuer.",
+      "Which token? Give it as an argument, as @FILE, as - for standard input, or by --jti and --issuer; many by --file.",
     );
   }
   return order(invocation, { token: await textOf(terminal, token) });
 }
 
-/** `tocsin revoke user SUBJECT` */
+/** `tocsin revoke user [SUBJECT]` */
 export async function revokeUser(
   invocation: Invocation<RevokeUserOptions>,
-  subject: string,
+  subject: string | undefined,
 ): Promise<ExitCode> {
-  const { issuer, issuedBefore } = invocation.options;
-  return order(invocation, {
-    kind: "user",
-    subject,
+  const { issuer, issuedBefore, file } = invocation.options;
+  const user = {
+    kind: "user" as const,
     ...(issuer === undefined ? {} : { issuer }),
     ...(issuedBefore === undefined
       ? {}
       : { issuedBefore: secondsOf("--issued-before", issuedBefore) }),
-  });
+  };
+  if (file !== undefined) {
+    if (subject !== undefined) throw new CommandFailed("Give either a user or --file, not both.");
+    return revokeFile(invocation, file, user);
+  }
+  if (subject === undefined)
+    throw new CommandFailed("Which user? Give the subject of the tokens; many by --file.");
+  return order(invocation, { ...user, subject });
 }
 
 async function order(
   invocation: Invocation<OrderOptions>,
-  what: RevocationOrder,
+  what: RevocationItem,
 ): Promise<ExitCode> {
   const { terminal, options } = invocation;
   const waitMs = durationOf("--wait", options.wait);
-  const body = {
-    ...what,
-    ...(options.reason === undefined ? {} : { reason: options.reason }),
-    ...(options.operation === undefined ? {} : { operation: options.operation }),
-  };
+  const operation = operationOf(options.operation);
+  const { reason } = options;
+  const body = reason === undefined ? what : { ...what, reason };
   const client = adminClient(terminal);
   const { document } = await withProgress(
     terminal,
     client.clock,
     "waiting for every proxy to apply it",
-    client.callJson({
-      method: "POST",
-      path: `/v1/revocations?wait=${waitMs}ms`,
-      body: { type: "application/json", text: JSON.stringify(body) },
-      waitMs,
-    }),
+    repeatable(
+      operation,
+      client.callJson({
+        method: "POST",
+        path: `/v1/revocations?wait=${waitMs}ms`,
+        body: { type: "application/json", text: JSON.stringify(body) },
+        headers: { "idempotency-key": operation },
+        waitMs,
+      }),
+    ),
   );
   const answer = understood(OrderAnswer, document);
   return reportOrder(invocation, "revocations", answer, waitMs > 0);

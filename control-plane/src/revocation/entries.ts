@@ -21,13 +21,13 @@ const aheadSeconds = 300;
 /**
  * The entry that an order becomes.
  *
- * @param place its place in an order of many
+ * @param many its place in an order of many, and what that is a part of
  * @throws Declined 422 when it makes no sense, or no proxy would take it
  */
 export function entryOf(
   item: ReducedItem,
   operation: OperationId,
-  place: number | undefined,
+  many: { readonly place: number; readonly partOf: string | undefined } | undefined,
   config: Config,
   clock: Clock,
 ): Revocation {
@@ -35,7 +35,7 @@ export function entryOf(
   const longestSeconds = longestLifeMs(config) / 1000;
   const base = {
     v: protocolVersion,
-    id: revocationId(operation, place, contentOf(item)),
+    id: revocationId(operation, many?.place, contentOf(item) + (many?.partOf ?? "")),
     ...(item.reason === undefined ? {} : { reason: item.reason }),
   } as const;
   switch (item.kind) {

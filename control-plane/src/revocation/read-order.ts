@@ -20,6 +20,8 @@ export type ReadOrder =
       readonly operation?: OperationId;
       /** The line of each item, from 1, where it was one a line. */
       readonly lines?: readonly number[];
+      /** What this is a part of. */
+      readonly partOf?: string;
     };
 
 export interface OrderText {
@@ -54,7 +56,9 @@ export async function readOrder({ body, contentType, key }: OrderText): Promise<
   // The list itself item by item, so that a long one does not stop everything else.
   const frame = check(BulkFrame, { ...rest, revocations });
   const items = await checkItems(frame.revocations, frame.reason);
-  return { kind: "many", items, ...agreed(keyed, frame.operation) };
+  const { partOf } = frame;
+  const whole = partOf === undefined ? {} : { partOf };
+  return { kind: "many", items, ...agreed(keyed, frame.operation), ...whole };
 }
 
 /** An order of many, but for what is in the list. */

@@ -59,7 +59,7 @@ export class Revocations {
       return { valid: true, count: 1, revocations: [item] };
     }
     const items = await allReduced(order.items, this.#tokens, now, order.lines);
-    await this.#entries(items, "", order.lines);
+    await this.#entries(items, "", order);
     return { valid: true, count: items.length, revocations: items };
   }
 
@@ -92,7 +92,7 @@ export class Revocations {
     const operation = order.operation ?? randomUUID();
     const now = this.#options.config.now();
     const items = await allReduced(order.items, this.#tokens, now, order.lines);
-    const entries = await this.#entries(items, operation, order.lines);
+    const entries = await this.#entries(items, operation, order);
     const starts = batchStarts(items);
     const parts = starts.map((start, index): Part => {
       const batch: BatchRevocation = {
@@ -111,7 +111,7 @@ export class Revocations {
   async #entries(
     items: readonly ReducedItem[],
     operation: OperationId,
-    lines: readonly number[] | undefined,
+    { lines, partOf }: Many,
   ): Promise<Revocation[]> {
     const { config, clock } = this.#options;
     const now = config.now();
@@ -119,7 +119,7 @@ export class Revocations {
     const errors: ProblemPlace[] = [];
     for (const [place, item] of items.entries()) {
       try {
-        entries.push(entryOf(item, operation, place, now, clock));
+        entries.push(entryOf(item, operation, { place, partOf }, now, clock));
       } catch (error) {
         if (!(error instanceof Declined) || error.errors === undefined) throw error;
         for (const { pointer, message } of error.errors) {

@@ -115,6 +115,14 @@ export const BulkRevocationOrder = z.strictObject({
   revocations: z.array(RevocationItem).min(1).max(maxRevocations),
   reason: reason.describe("Why, for those that do not say it themselves."),
   operation,
+  partOf: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      "A digest of the whole that this is a part of: the same operation with another one is another order.",
+    ),
 });
 export type BulkRevocationOrder = z.infer<typeof BulkRevocationOrder>;
 
