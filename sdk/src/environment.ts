@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { natsProblems, type NatsPlace } from "@tocsin/shared/bus";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -11,7 +12,7 @@ export type Whereabouts =
       /** Read at each call: the gateway may write it, or change it, after this process began. */
       readonly token: () => FoundToken;
     }
-  | { readonly kind: "nats"; readonly servers: string; readonly credentials: string | undefined };
+  | ({ readonly kind: "nats" } & NatsPlace);
 
 export interface FoundToken {
   readonly token: string | undefined;
@@ -23,11 +24,21 @@ export interface FoundToken {
 export function whereabouts(environment: Environment): Whereabouts {
   const servers = secret(environment, "TOCSIN_NATS_URL");
   if (servers !== undefined) {
-    return {
-      kind: "nats",
-      servers,
+    const split = servers.split(",").map((server) => server.trim());
+    // Not repeated: it may hold a password.
+    if (!split.every((server) => /^(nats|tls):\/\/./.test(server) && URL.canParse(server)))
+      throw new TypeError("TOCSIN_NATS_URL: allowed: nats:// or tls:// URLs, separated by commas");
+    const place: NatsPlace = {
+      servers: split,
       credentials: environment["TOCSIN_NATS_CREDENTIALS"] || undefined,
+      authorities: environment["TOCSIN_NATS_CA"] || undefined,
+      certificate: environment["TOCSIN_NATS_CERT"] || undefined,
+      key: environment["TOCSIN_NATS_KEY"] || undefined,
     };
+    const problems = natsProblems(place);
+    if (problems.length > 0)
+      throw new TypeError(problems.map(({ name, message }) => `${name}: ${message}`).join("\n"));
+    return { kind: "nats", ...place };
   }
   const text = environment["TOCSIN_ADMIN_URL"] || "http://127.0.0.1:7070";
   const url = URL.canParse(text) ? new URL(text) : undefined;

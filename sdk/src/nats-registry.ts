@@ -1,5 +1,5 @@
 import { messageOf, type Clock, type Log } from "@tocsin/shared";
-import { BusUnavailable, subjects, type LeaseVerb } from "@tocsin/shared/bus";
+import { BusUnavailable, subjects, type LeaseVerb, type NatsPlace } from "@tocsin/shared/bus";
 import { connectNats } from "@tocsin/shared/bus/nats";
 import type { LeaseHolder } from "@tocsin/shared/contract";
 import { departureOf, failureOf, grantOf } from "./answers.ts";
@@ -7,11 +7,7 @@ import { RegistrationRefused, RegistrationUnavailable } from "./errors.ts";
 import type { RegistrationLog } from "./options.ts";
 import { patience, type Registry } from "./registry.ts";
 
-export interface NatsRegistryOptions {
-  /** Server URLs, separated by commas; may carry user and password. */
-  readonly servers: string;
-  /** A `.creds` file. */
-  readonly credentials: string | undefined;
+export interface NatsRegistryOptions extends NatsPlace {
   readonly service: string;
   readonly instance: string;
   readonly clock: Clock;
@@ -28,11 +24,15 @@ export interface NatsRegistryOptions {
  * @throws the signal's reason when it aborts before there is a connection
  */
 export async function connectNatsRegistry(options: NatsRegistryOptions): Promise<Registry> {
-  const { service, instance, clock, credentials, signal } = options;
-  const place = placeOf(options.servers);
+  const { service, instance, clock, signal } = options;
+  const { servers, credentials, authorities, certificate, key } = options;
+  const place = placeOf(servers.join());
   const bus = await connectNats({
-    servers: options.servers.split(","),
-    ...(credentials === undefined ? {} : { credentials }),
+    servers,
+    credentials,
+    authorities,
+    certificate,
+    key,
     // The name decides the inbox, and a service's NATS user may hear its own alone.
     node: service,
     role: "service",

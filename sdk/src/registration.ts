@@ -90,7 +90,7 @@ function announcedUrl(
 
 /** Host and port of the control plane, or of the first bus server. */
 function destinationOf(place: Whereabouts): Destination {
-  const url = place.kind === "http" ? place.url : new URL(place.servers.split(",")[0]!.trim());
+  const url = place.kind === "http" ? place.url : new URL(place.servers[0]!);
   const port = Number(url.port) || (place.kind === "nats" ? 4222 : 80);
   return { host: url.hostname, port };
 }

@@ -2,6 +2,7 @@
  * The environment as a table: one row a variable. Typed settings, `.env.example` and the reference page all come from it.
  */
 import { readFileSync } from "node:fs";
+import { natsProblems, type NatsPlace } from "./bus/nats-files.ts";
 import { logLevels, Secret } from "./log.ts";
 import { isName, toName } from "./names.ts";
 import { parseDuration } from "./time.ts";
@@ -90,9 +91,29 @@ export const settingsTable = {
         : undefined,
   }),
   TOCSIN_NATS_CREDENTIALS: row({
-    meaning: "File with NATS credentials (a `.creds` file).",
-    allowed: "the path of a file that can be read",
-    parse: (text) => (readable(text) ? text : undefined),
+    meaning:
+      "File with the credentials of a NATS user: a `.creds` file (JWT and seed), or the seed of an nkey. Read again at each connection.",
+    allowed: "the path of a file that can be read, and not by every user of the machine",
+    parse: nonEmpty,
+  }),
+  TOCSIN_NATS_CA: row({
+    meaning:
+      "Certificates of the authorities that the certificates of `tls://` servers come from. Read again at each connection.",
+    allowed: "the path of a file with certificates (PEM)",
+    shownFallback: "the authorities that Node knows",
+    parse: nonEmpty,
+  }),
+  TOCSIN_NATS_CERT: row({
+    meaning:
+      "Certificate to show to a `tls://` server that asks for one, the chain behind it following. Read again at each connection.",
+    allowed: "the path of a file with certificates (PEM); with `TOCSIN_NATS_KEY`",
+    parse: nonEmpty,
+  }),
+  TOCSIN_NATS_KEY: row({
+    meaning: "Private key of that certificate. Read again at each connection.",
+    allowed:
+      "the path of a file with a key (PEM) that can be read, and not by every user of the machine",
+    parse: nonEmpty,
   }),
   TOCSIN_STATE_DIR: row({
     meaning:
@@ -203,8 +224,20 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     }
     settings[name] = value;
   }
+  problems.push(...natsProblems(natsPlace(settings as Settings)));
   if (problems.length > 0) throw new SettingsError(problems);
   return settings as Settings;
+}
+
+/** How to get to the bus, as the NATS connection and the check of its files take it. */
+export function natsPlace(settings: Settings): NatsPlace {
+  return {
+    servers: settings.TOCSIN_NATS_URL?.reveal().split(",") ?? [],
+    credentials: settings.TOCSIN_NATS_CREDENTIALS,
+    authorities: settings.TOCSIN_NATS_CA,
+    certificate: settings.TOCSIN_NATS_CERT,
+    key: settings.TOCSIN_NATS_KEY,
+  };
 }
 
 function textOf(

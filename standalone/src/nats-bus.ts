@@ -1,4 +1,4 @@
-import { systemClock, type Settings } from "@tocsin/shared";
+import { natsPlace, systemClock, type Settings } from "@tocsin/shared";
 import type { NatsBus } from "@tocsin/shared/nats";
 import { NotStarted, type Prelude } from "./prelude.ts";
 
@@ -23,10 +23,7 @@ export async function natsBus(
   }
   const { connectNats } = await import("@tocsin/shared/nats");
   return connectNats({
-    servers: settings.TOCSIN_NATS_URL.reveal().split(","),
-    ...(settings.TOCSIN_NATS_CREDENTIALS === undefined
-      ? {}
-      : { credentials: settings.TOCSIN_NATS_CREDENTIALS }),
+    ...natsPlace(settings),
     node,
     role,
     clock: systemClock,

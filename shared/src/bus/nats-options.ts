@@ -1,23 +1,32 @@
-import { readFileSync } from "node:fs";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { isIP } from "node:net";
 import {
-  credsAuthenticator,
+  jwtAuthenticator,
+  nkeyAuthenticator,
   type Authenticator,
   type NodeConnectionOptions,
 } from "@nats-io/transport-node";
+import { messageOf } from "../lifetime.ts";
 import type { Log } from "../log.ts";
+import { assertName } from "../names.ts";
 import type { Clock, Milliseconds } from "../time.ts";
+import { readCredentials, type Credentials, type NatsPlace } from "./nats-files.ts";
 
 export type NatsRole = "proxy" | "control-plane" | "service" | "operator";
 
-export interface NatsAddress {
-  /** `nats://` or `tls://` URLs, user and password in them or not. With `tls://` an unencrypted server is refused. */
+export interface NatsAddress extends NatsPlace {
+  /**
+   * `nats://` or `tls://` URLs, user and password in them or not. One `tls://` among them and an unencrypted server is refused.
+   * Of several one is used, and another when that one is away.
+   */
   readonly servers: readonly string[];
-  /** A file with NATS credentials (JWT and seed). Read again at each connection, so that it can be renewed in place. */
-  readonly credentials?: string;
-  /** Who connects; of a service its name, the same that its NATS user may register. */
+  /** Who connects, a name; of a service its name, the same that its NATS user may register. */
   readonly node: string;
   readonly role: NatsRole;
-  /** Where answers arrive. Default: the role's own prefix, because who may hear `_INBOX.>` hears everybody's answers. */
+  /**
+   * Where answers arrive. Default: a prefix of the role and the name, because who may hear `_INBOX.>` hears everybody's answers. So a user
+   * of a role may be granted `_INBOX_px.>`, and a user of one proxy `_INBOX_px.<name>.>`.
+   */
   readonly inboxPrefix?: string;
 }
 
@@ -33,26 +42,22 @@ export interface NatsOptions extends NatsAddress {
   readonly firstConnectTimeoutMs?: Milliseconds;
 }
 
-/** The prefixes that `nats.conf` grants. */
+const inboxes: Readonly<Record<NatsRole, string>> = {
+  "control-plane": "_INBOX_cp",
+  proxy: "_INBOX_px",
+  service: "_INBOX_svc",
+  operator: "_INBOX_op",
+};
+
+/** @throws Error when the node's name is none: a name that is a wildcard would hear the others' answers */
 export function inboxPrefix(role: NatsRole, node: string): string {
-  switch (role) {
-    case "control-plane":
-      return "_INBOX_cp";
-    case "proxy":
-      return "_INBOX_px";
-    case "service":
-      return `_INBOX_svc.${node}`;
-    case "operator":
-      return "_INBOX_op";
-    default:
-      return role satisfies never;
-  }
+  return `${inboxes[role]}.${assertName(node)}`;
 }
 
 /**
  * How to connect. The library's own defaults notice a dead link after four minutes and give up for good after ten attempts.
  *
- * @throws Error naming the credentials file when it cannot be read
+ * @throws Error naming the credentials file when it cannot be read or holds no credentials; Error when the node's name is none
  */
 export function connectionOptions(address: NatsAddress): NodeConnectionOptions {
   const urls = address.servers.map((server) => new URL(server.trim()));
@@ -60,7 +65,7 @@ export function connectionOptions(address: NatsAddress): NodeConnectionOptions {
   return {
     servers: urls.map((url) => url.host),
     name: `tocsin ${address.role} ${address.node}`,
-    ...(urls.some((url) => url.protocol === "tls:") ? { tls: {} } : {}),
+    ...(urls.some((url) => url.protocol === "tls:") ? { tls: tlsOptions(address, urls) } : {}),
     ...(username === ""
       ? {}
       : { user: decodeURIComponent(username), pass: decodeURIComponent(password) }),
@@ -83,21 +88,47 @@ export function connectionOptions(address: NatsAddress): NodeConnectionOptions {
   };
 }
 
+function tlsOptions(
+  { authorities, certificate, key }: NatsAddress,
+  urls: readonly URL[],
+): NonNullable<NodeConnectionOptions["tls"]> {
+  const addresses = urls
+    .map((url) => url.hostname.replace(/^\[|\]$/g, ""))
+    .filter((host) => isIP(host) !== 0);
+  const options = {
+    ...(authorities === undefined ? {} : { caFile: authorities }),
+    ...(certificate === undefined ? {} : { certFile: certificate }),
+    ...(key === undefined ? {} : { keyFile: key }),
+    // The library gives Node no name for a server that is known by its address, and Node then takes any certificate for "localhost".
+    checkServerIdentity(host: string, shown: PeerCertificate): Error | undefined {
+      const isNamed = host !== "localhost" || urls.some((url) => url.hostname === host);
+      const [first, ...others] = isNamed ? [host] : addresses;
+      const error = checkServerIdentity(first ?? host, shown);
+      return others.some((other) => checkServerIdentity(other, shown) === undefined)
+        ? undefined
+        : error;
+    },
+  };
+  return options;
+}
+
 function credentialsFrom(file: string): Authenticator {
-  let last: Uint8Array;
-  const read = () => {
+  const read = (): Credentials => {
     try {
-      last = readFileSync(file);
+      return readCredentials(file);
     } catch (cause) {
-      throw new Error(`NATS credentials cannot be read: ${file}`, { cause });
+      throw new Error(`NATS credentials ${file}: ${messageOf(cause)}`, { cause });
     }
   };
-  read();
-  return credsAuthenticator(() => {
-    // A file that is being replaced may be gone for a moment; an exception here would end the connection for good.
+  let last = read();
+  return (nonce) => {
+    // A file that is being replaced may be gone or half there for a moment; an exception here would end the connection for good.
     try {
-      read();
+      last = read();
     } catch {}
-    return last;
-  });
+    const seed = new TextEncoder().encode(last.seed);
+    return (last.jwt === undefined ? nkeyAuthenticator(seed) : jwtAuthenticator(last.jwt, seed))(
+      nonce,
+    );
+  };
 }
