@@ -37,7 +37,6 @@ export interface TestGatewayOptions {
   /** Age of the revocations. Default: current. */
   readonly revocationsMs?: () => Milliseconds | undefined;
   readonly clock?: Clock;
-  readonly headersTimeoutMs?: Milliseconds;
   readonly keepAliveMs?: Milliseconds;
   /** Put around the assembled gate. */
   readonly wrap?: (gate: Gate) => Gate;
@@ -94,9 +93,6 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
       clock,
       log,
       metrics,
-      ...(options.headersTimeoutMs === undefined
-        ? {}
-        : { headersTimeoutMs: options.headersTimeoutMs }),
       ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
     }),
   );

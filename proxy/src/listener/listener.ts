@@ -12,6 +12,7 @@ import { bind } from "./bind.ts";
 import type { BoundAddress } from "./bind.ts";
 import { Connection } from "./connection.ts";
 import { respond } from "./respond.ts";
+import { Crowd } from "./crowd.ts";
 import { ExchangeResponse } from "./response.ts";
 import { farewell, refuseConnection, unreadable } from "./unreadable.ts";
 import { Upload } from "./upload.ts";
@@ -28,9 +29,8 @@ export interface ListenerOptions {
     connectionOpened(): void;
     connectionClosed(): void;
     recordUnreadable(status: number): void;
+    connectionRefused(reason: "address"): void;
   };
-  /** Time in which a request's head must arrive. Default 10 000 (10 s). */
-  readonly headersTimeoutMs?: Milliseconds;
   /** Life of an idle connection. Default 75 000: longer than that of usual load balancers, so that they close first. */
   readonly keepAliveMs?: Milliseconds;
 }
@@ -58,12 +58,16 @@ export interface Listener extends AsyncDisposable {
 /** Hard bound of the parser: the largest limits that a config can set, target and fields together. */
 const parserLimitBytes = 136 * 1024;
 
+/** How often heads that are too slow are looked for, in milliseconds. */
+const headersCheckMs: Milliseconds = 500;
+
 /** @throws Error that says which address could not be bound, and why */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { clock, log, metrics } = options;
   const deadlines = new Deadlines(clock);
   const responding = { clock, deadlines };
   const connections = new Map<Socket, Connection>();
+  const crowd = new Crowd();
   const keepAliveMs = options.keepAliveMs ?? 75_000;
   let draining = false;
   /** No new connections are taken any more. */
@@ -83,8 +87,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       noDelay: true,
       // Idle connections are timed here (Connection): Node would set two timers on the socket for each request.
       keepAliveTimeout: 0,
-      headersTimeout: options.headersTimeoutMs ?? 10_000,
-      connectionsCheckingInterval: Math.min(1_000, options.headersTimeoutMs ?? 1_000),
+      // Until the first connection; then the config says.
+      headersTimeout: 10_000,
+      connectionsCheckingInterval: headersCheckMs,
       // An upload may take as long as it takes; pauses in it are bounded elsewhere (upstream/attempt.ts).
       requestTimeout: 0,
     },
@@ -96,6 +101,17 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   server.on("checkExpectation", serve);
   server.on("connection", (socket: Socket) => {
     const connection = new Connection(socket);
+    const gate = options.gate();
+    // The last config counts, for connections that are open too.
+    server.headersTimeout = gate.limits.headersTimeoutMs;
+    const { address } = connection;
+    const held = crowd.enter(address);
+    socket.on("close", () => crowd.leave(address));
+    if (held > gate.limits.connectionsPerAddress && !connection.origin(gate).trusted) {
+      metrics.connectionRefused("address");
+      socket.resetAndDestroy();
+      return;
+    }
     connections.set(socket, connection);
     metrics.connectionOpened();
     socket.on("close", () => {

@@ -18,8 +18,9 @@ beforeAll(async () => {
   origin = await startRawOrigin(answering(ok));
   gateway = await startTestGateway({
     to: [origin.port],
-    config: { listen: { limits: { headers: "4KiB", uri: "1KiB", body: "16B" } } },
-    headersTimeoutMs: 400,
+    config: {
+      listen: { limits: { headers: "4KiB", uri: "1KiB", body: "16B", headersTimeout: "1s" } },
+    },
   });
 });
 

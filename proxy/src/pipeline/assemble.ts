@@ -42,7 +42,16 @@ export function assemble(config: Config, engines: Engines): Gate {
     .through(identify(engines.identity, engines.staleness)) // Routed     → Identified
     .through(authorize()) // Identified → Permitted
     .into(forward(engines.upstreams, clock));
-  return { handle, limits: config.listen.limits, trusts: trust(config.listen.trustedProxies) };
+  const { headersTimeout, connectionsPerAddress, ...sizes } = config.listen.limits;
+  return {
+    handle,
+    limits: {
+      ...sizes,
+      headersTimeoutMs: headersTimeout,
+      connectionsPerAddress: connectionsPerAddress ?? Infinity,
+    },
+    trusts: trust(config.listen.trustedProxies),
+  };
 }
 
 /** The gate before the first config: everything is answered with 503, nothing is let through. */
@@ -53,7 +62,16 @@ export function closedGate(engines: Pick<Engines, "metrics" | "access" | "log" |
     .into(() => {
       throw new Refusal("service-unavailable");
     });
-  return { handle, limits: { headers: 16 * 1024, uri: 8 * 1024 }, trusts: () => false };
+  return {
+    handle,
+    limits: {
+      headers: 16 * 1024,
+      uri: 8 * 1024,
+      headersTimeoutMs: 10_000,
+      connectionsPerAddress: Infinity,
+    },
+    trusts: () => false,
+  };
 }
 
 function trust(blocks: readonly string[]): (address: string) => boolean {

@@ -31,6 +31,8 @@ export interface Metrics {
   recordUnreadable(status: number): void;
   connectionOpened(): void;
   connectionClosed(): void;
+  /** Counts a connection that was not taken. `address`: its address holds as many as it may. */
+  connectionRefused(reason: "address"): void;
   /** The text of a scrape, and its media type. */
   scrape(): Promise<{ readonly text: string; readonly type: string }>;
 }
@@ -62,6 +64,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
   const routes = new Map<string, RouteSeries>();
   const failures = new Map<string, number>();
+  const refusedConnections = new Map<string, number>();
   let connections = 0;
 
   const everyExchange = () =>
@@ -115,6 +118,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   expose(registry, "gateway_active_connections", "gauge", "Open connections from clients.", () => [
     { value: connections, labels: {} },
   ]);
+  expose(
+    registry,
+    "tocsin_connections_refused_total",
+    "counter",
+    "Connections from clients that were not taken, by reason.",
+    () => [...refusedConnections].map(([reason, value]) => ({ value, labels: { reason } })),
+  );
   exposeFleet(registry, options.fleet);
   new Gauge({
     name: "tocsin_build_info",
@@ -164,6 +174,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     connectionClosed() {
       connections -= 1;
+    },
+    connectionRefused(reason) {
+      refusedConnections.set(reason, (refusedConnections.get(reason) ?? 0) + 1);
     },
     async scrape() {
       return { text: await registry.metrics(), type: registry.contentType };

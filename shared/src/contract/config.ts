@@ -287,6 +287,17 @@ export const Listen = z.strictObject({
       body: Size({ min: "0B", max: "1024GiB" })
         .optional()
         .describe("Request body. Default: no limit."),
+      headersTimeout: Duration({ min: "1s", max: "10m" })
+        .prefault("10s")
+        .describe("Time in which a request's head must arrive, else 408. Default 10s."),
+      connectionsPerAddress: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .optional()
+        .describe(
+          "Connections that one client address (of IPv6: one /64) may hold; more are reset. Peers in trustedProxies may hold any number. Default: no limit.",
+        ),
     })
     .prefault({}),
 });

@@ -5,7 +5,6 @@
 const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
   [/^$/, ["cors", "limits", "caches"]],
   [/^listen$/, ["healthPath"]],
-  [/^listen\.limits$/, ["headersTimeout", "connectionsPerAddress"]],
   [/^identity$/, ["apiKeys", "sessions", "users"]],
   [/^services\.[^.]+$/, ["circuit", "retry", "external", "credentials"]],
   [/^services\.[^.]+\.balance$/, ["on"]],
