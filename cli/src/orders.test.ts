@@ -34,6 +34,24 @@ const late = {
   },
 };
 
+/** A terminal whose screen a test can read. */
+function terminalOf(environment: Readonly<Record<string, string>>) {
+  const written = { stdout: "", stderr: "" };
+  const output = (name: "stdout" | "stderr") => ({
+    isTTY: true,
+    write: (text: string) => void (written[name] += text),
+  });
+  const terminal: Terminal = {
+    environment,
+    stdout: output("stdout"),
+    stderr: output("stderr"),
+    readInput: async () => "",
+    input: async function* () {},
+    untilStopped: () => new AbortController().signal,
+  };
+  return { terminal, written };
+}
+
 /** Takes a request and breaks the connection. */
 async function breakingServer() {
   const server = createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
@@ -348,6 +366,14 @@ describe("looking", () => {
   test("proxies list shows how far each has come", async () => {
     await using api = await startAdminApi();
     const report = { epoch: "e", applied: 57, head: 57, state: "live", stalenessMs: 40 };
+    const poisoned = { count: 2, sequence: 9, error: "not JSON \u001B[2J", recent: [3, 9] };
+    const healthy = (proxy: string, lastSeenMs: number) => ({
+      proxy,
+      version: "0.1.0",
+      live: true,
+      lastSeenMs,
+      journals: { catalogue: report, health: report, revocations: report },
+    });
     api.answers["GET /v1/proxies"] = {
       body: {
         proxies: [
@@ -356,12 +382,29 @@ describe("looking", () => {
             version: "0.1.0",
             live: true,
             lastSeenMs: 412.3,
+            boot: "b",
+            uptimeMs: 93_600_000,
             journals: {
               catalogue: report,
               health: { ...report, state: "suspect", head: 60, stalenessMs: 4000 },
-              revocations: { ...report, poisoned: { count: 1, sequence: 9, error: "not JSON" } },
+              revocations: { ...report, poisoned },
             },
           },
+          {
+            ...healthy("edge-2", 1_000),
+            journals: {
+              catalogue: report,
+              health: report,
+              revocations: { ...report, state: "stale", lag: 4, stalenessMs: 540_000 },
+            },
+          },
+          { ...healthy("edge-3", 20_000), live: false },
+          { ...healthy("edge-4", 20_000), live: false, leaving: true },
+          {
+            ...healthy("edge-5", 0),
+            journals: { catalogue: report, health: report, revocations: { ...report, lag: 5 } },
+          },
+          healthy("edge-6", 0),
         ],
       },
     };
@@ -369,9 +412,27 @@ describe("looking", () => {
     expect(ran).toMatchObject({
       code: 0,
       stdout:
-        "PROXY    VERSION   STATE   SEEN         CATALOGUE   HEALTH                     REVOCATIONS\n" +
-        "edge-1   0.1.0     live    412 ms ago   57 live     57/60 suspect, 4.0 s old   57 live, 1 refused\n",
+        "PROXY    VERSION   STATE     UP     SEEN         CATALOGUE   HEALTH                            REVOCATIONS\n" +
+        "edge-1   0.1.0     suspect   26 h   412 ms ago   57 live     57 suspect, 3 behind, 4.0 s old   57 live, 2 refused\n" +
+        "edge-2   0.1.0     stale            1.0 s ago    57 live     57 live                           57 stale, 4 behind, 9 min old\n" +
+        "edge-3   0.1.0     away             20.0 s ago   57 live     57 live                           57 live\n" +
+        "edge-4   0.1.0     left             20.0 s ago   57 live     57 live                           57 live\n" +
+        "edge-5   0.1.0     behind           0.0 ms ago   57 live     57 live                           57 live, 5 behind\n" +
+        "edge-6   0.1.0     live             0.0 ms ago   57 live     57 live                           57 live\n",
+      stderr: "edge-1 refused 2 of revocations, last 9: not JSON ·[2J\n",
     });
+    const screen = terminalOf(api.environment);
+    await run(["proxies", "list"], screen.terminal);
+    for (const [colour, word] of [
+      [33, "suspect"],
+      [31, "stale"],
+      [31, "away"],
+      [90, "left"],
+      [33, "behind"],
+      [32, "live"],
+      [31, "57 stale, 4 behind, 9 min old"],
+    ] as const)
+      expect(screen.written.stdout).toContain(`\u001B[${colour}m${word}\u001B[0m`);
   });
 
   test("revocations list shows what is in force; texts cannot steer the terminal", async () => {
@@ -520,33 +581,15 @@ describe("a health check", () => {
 });
 
 describe("on a terminal", () => {
-  /** A terminal whose screen a test can read. */
-  function screen(environment: Record<string, string>) {
-    const written = { stdout: "", stderr: "" };
-    const output = (name: "stdout" | "stderr") => ({
-      isTTY: true,
-      write: (text: string) => void (written[name] += text),
-    });
-    const terminal: Terminal = {
-      environment,
-      stdout: output("stdout"),
-      stderr: output("stderr"),
-      readInput: async () => "",
-      input: async function* () {},
-      untilStopped: () => new AbortController().signal,
-    };
-    return { terminal, written };
-  }
-
   test("words are coloured, unless NO_COLOR says no", async () => {
     await using api = await startAdminApi();
     api.answers["POST /v1/revocations"] = { status: 202, body: late };
-    const coloured = screen(api.environment);
+    const coloured = terminalOf(api.environment);
     expect(await run(["revoke", "user", "ada"], coloured.terminal)).toBe(3);
     expect(coloured.written.stdout).toContain("\u001B[32mdurable\u001B[0m  revocations");
     expect(coloured.written.stdout).toContain("\u001B[33mapplied\u001B[0m  10/12");
     expect(coloured.written.stderr).toContain("\u001B[31mproxy-eu-7\u001B[0m   3 entries");
-    const bare = screen({ ...api.environment, NO_COLOR: "1" });
+    const bare = terminalOf({ ...api.environment, NO_COLOR: "1" });
     await run(["revoke", "user", "ada"], bare.terminal);
     expect(bare.written.stdout).not.toContain("\u001B");
   });
@@ -555,7 +598,7 @@ describe("on a terminal", () => {
     await using api = await startAdminApi();
     const answered = Promise.withResolvers<{ body: unknown }>();
     api.answers["POST /v1/revocations"] = () => answered.promise;
-    const { terminal, written } = screen(api.environment);
+    const { terminal, written } = terminalOf(api.environment);
     const running = run(["revoke", "user", "ada"], terminal);
     await expect
       .poll(() => written.stderr, { timeout: 10_000 })

@@ -70,14 +70,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     await startAdmin({
       ...options.admin,
       version,
-      parts: { config, registry, services, revocations, proxies, journals, clock },
+      parts: { config, registry, services, revocations, proxies, state, journals, clock },
       notReady: () => {
         const lagging = journalNames.filter(
           (name) => state.replica(name).status().state !== "live",
         );
         return lagging.length === 0 ? undefined : `not current: ${lagging.join(", ")}`;
       },
-      metrics: createMetrics({ version, state, proxies, registry, clock }),
+      metrics: createMetrics({ version, state, orders, proxies, registry, clock }),
       log,
     }),
   );

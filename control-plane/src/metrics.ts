@@ -2,12 +2,14 @@ import type { Clock } from "@tocsin/shared";
 import { journalNames } from "@tocsin/shared/journal";
 import { Gauge, Histogram, Registry as Metrics } from "@prometheus-io/client";
 import type { Registry } from "./registry/registry.ts";
+import type { Orders } from "./sync/orders.ts";
 import type { Proxies } from "./sync/proxies.ts";
 import type { State } from "./sync/state.ts";
 
 export interface MetricsOptions {
   readonly version: string;
   readonly state: State;
+  readonly orders: Orders;
   readonly proxies: Proxies;
   readonly registry: Registry;
   readonly clock: Clock;
@@ -16,10 +18,16 @@ export interface MetricsOptions {
 /** Upper bounds in seconds: from a memory journal to the 15 s after which a write fails. */
 const appendBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15];
 
+/** Upper bounds in seconds: from one process to a proxy whose acknowledgement was lost, and beyond. */
+const propagationBuckets = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60,
+];
+
 /** The metrics of a control-plane node, most of them read at each scrape. */
 export function createMetrics({
   version,
   state,
+  orders,
   proxies,
   registry,
 }: MetricsOptions): () => Promise<{ text: string; type: string }> {
@@ -83,5 +91,13 @@ export function createMetrics({
   state.onAppend(({ journal, outcome, tookMs }) =>
     appends.observe({ journal, outcome }, tookMs / 1000),
   );
+  const propagation = new Histogram({
+    name: "tocsin_propagation_seconds",
+    help: "From an order to the proof that a proxy has applied it, by the clock of this node.",
+    labelNames: ["journal"],
+    buckets: propagationBuckets,
+    registers: [metrics],
+  });
+  orders.onApplied(({ journal, afterMs }) => propagation.observe({ journal }, afterMs / 1000));
   return async () => ({ text: await metrics.metrics(), type: metrics.contentType });
 }

@@ -28,6 +28,7 @@ import { readOrder } from "../revocation/read-order.ts";
 import type { Revocations } from "../revocation/revocations.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
+import type { State } from "../sync/state.ts";
 import { dryRunOf, pageQueryOf, waitOf, type Query } from "./query.ts";
 
 export interface AdminParts {
@@ -36,6 +37,7 @@ export interface AdminParts {
   readonly services: Services;
   readonly revocations: Revocations;
   readonly proxies: Proxies;
+  readonly state: State;
   readonly journals: Journals;
   readonly clock: Clock;
 }
@@ -270,11 +272,11 @@ export const operations: readonly Operation[] = [
     path: "/v1/proxies",
     id: "listProxies",
     summary:
-      "Every proxy that was heard: version, applied and head per journal, staleness, last seen",
+      "Every proxy that was heard: version, applied, head and lag per journal, staleness, last seen",
     gives: z.object({ proxies: z.array(ProxyView) }),
-    run: (_request, { proxies, clock }) => ({
+    run: (_request, { proxies, state, clock }) => ({
       status: 200,
-      body: { proxies: proxyViews(proxies, clock) },
+      body: { proxies: proxyViews(proxies, (name) => state.replica(name).status(), clock) },
     }),
   },
 ];

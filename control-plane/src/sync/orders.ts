@@ -59,6 +59,13 @@ export interface LongOrder {
   readonly onDurable?: (parts: number) => void;
 }
 
+/** A proxy has applied an order. */
+export interface ProvenApplication {
+  readonly journal: JournalName;
+  /** From the order to the proof, by the clock of this node alone. */
+  readonly afterMs: Milliseconds;
+}
+
 interface Placed extends Appended {
   /** This node's own tables have shown it, so that nothing that happens to the store takes it away. */
   readonly seen: boolean;
@@ -67,6 +74,7 @@ interface Placed extends Appended {
 export class Orders {
   readonly #options: OrdersOptions;
   readonly #open = new Set<Tally>();
+  readonly #listeners: ((applied: ProvenApplication) => void)[] = [];
 
   constructor(options: OrdersOptions) {
     this.#options = options;
@@ -74,6 +82,11 @@ export class Orders {
 
   async listen(): Promise<AsyncDisposable> {
     return this.#options.bus.subscribe(subjects.acks, (message) => this.#hear(message));
+  }
+
+  /** Called for each proxy that is known to have applied an order while it was waited for. */
+  onApplied(listener: (applied: ProvenApplication) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** {@link placeAll} of one entry. */
@@ -94,7 +107,12 @@ export class Orders {
     const start = clock.monotonic();
     const { journal, parts, waitMs } = order;
     const operations = new Set(parts.map(({ operation }) => operation));
-    const tally = new Tally({ journal, operations, proxies, clock });
+    // What was recorded before says nothing about how fast it was.
+    let fresh = true;
+    const onApplied = (afterMs: Milliseconds) => {
+      if (fresh) for (const listener of this.#listeners) listener({ journal, afterMs });
+    };
+    const tally = new Tally({ journal, operations, proxies, clock, onApplied });
     // Heard from the beginning: an acknowledgement may come before the journal has answered us.
     this.#open.add(tally);
     await using heartbeats = proxies.onHeartbeat((proxy) => tally.heard(proxy));
@@ -106,6 +124,7 @@ export class Orders {
         order.onDurable?.(placed.length);
       }
       const durableMs = clock.monotonic() - start;
+      fresh = placed.every(({ duplicate }) => !duplicate);
       let standing = await this.#standing(order, placed);
       tally.stands(standing);
       const until = clock.monotonic() + waitMs;

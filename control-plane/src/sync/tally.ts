@@ -22,6 +22,8 @@ export interface TallyOptions {
   readonly operations: ReadonlySet<OperationId>;
   readonly proxies: Proxies;
   readonly clock: Clock;
+  /** Told when a proxy is known to have applied it, with the time since the order was given. */
+  readonly onApplied?: (afterMs: Milliseconds) => void;
 }
 
 interface Early {
@@ -167,6 +169,7 @@ export class Tally {
     if (before !== undefined && (before.error !== undefined || error === undefined)) return;
     const boot = this.#options.proxies.get(proxy)?.heartbeat.boot;
     this.#words.set(proxy, { at, boot, error });
+    if (error === undefined) this.#options.onApplied?.(at - this.#start);
     this.#wake();
   }
 
@@ -202,14 +205,10 @@ function refusedBy(
 ): string | false | undefined {
   if (poisoned === undefined) return false;
   if (sequences.includes(poisoned.sequence)) return poisoned.error;
-  const known = poisoned.count === 1 ? [poisoned.sequence] : recentOf(poisoned);
+  const known = poisoned.count === 1 ? [poisoned.sequence] : poisoned.recent;
   const refused = refusedIn(known, sequences, poisoned.count > (known?.length ?? 0));
   if (refused === undefined) return sequences[0]! > poisoned.sequence ? false : undefined;
   return refused ? "it refused the entry" : false;
-}
-
-function recentOf(poisoned: object): readonly Sequence[] | undefined {
-  return "recent" in poisoned ? (poisoned.recent as readonly Sequence[] | undefined) : undefined;
 }
 
 /** The most that is told of what was refused; where there are so many there may be more. */

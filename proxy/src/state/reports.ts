@@ -44,14 +44,14 @@ export class Reports implements Disposable {
   /** An order was applied, or could not be. */
   acknowledge(journal: JournalName, { operation, sequence, epoch, error }: AppliedOrder): void {
     const { bus, node, replicas } = this.#options;
-    const refused = refusedOf(replicas()[journal].poisoned);
+    const refused: readonly Sequence[] = replicas()[journal].poisoned?.recent ?? [];
     const ack: Ack = {
       v: protocolVersion,
       journal,
       epoch,
       applied: sequence,
       ...(error === undefined ? {} : { error: error.slice(0, maxErrorLength) }),
-      ...(refused === undefined ? {} : { refused: [...refused] }),
+      refused: [...refused],
     };
     bus.publish(subjects.ack(operation, node), JSON.stringify(ack));
   }
@@ -89,12 +89,6 @@ export class Reports implements Disposable {
     };
     bus.publish(subjects.heartbeat("proxy", node), JSON.stringify(heartbeat));
   }
-}
-
-/** What was refused, where all of it can be told. */
-function refusedOf(poisoned: ReplicaStatus["poisoned"]): readonly Sequence[] | undefined {
-  if (poisoned === undefined) return [];
-  return poisoned.count === poisoned.recent.length ? poisoned.recent : undefined;
 }
 
 function reportOf(status: ReplicaStatus): JournalReport {

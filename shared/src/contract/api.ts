@@ -212,7 +212,13 @@ export const ProxyView = z.object({
   /** Said goodbye: it drains, or has ended. */
   leaving: z.literal(true).optional(),
   lastSeenMs: z.number(),
-  journals: z.record(z.string(), JournalReport),
+  journals: z.record(
+    z.string(),
+    JournalReport.extend({
+      /** How many entries it is behind what the control plane knows; absent: they count in different epochs. */
+      lag: z.int().optional(),
+    }),
+  ),
 });
 export type ProxyView = z.infer<typeof ProxyView>;
 
