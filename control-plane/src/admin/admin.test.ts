@@ -91,6 +91,51 @@ describe("a dry run", () => {
   });
 });
 
+describe("HEAD", () => {
+  test.each(["/v1/config", "/v1/proxies", "/v1/revocations", "/livez", "/openapi.json"])(
+    "of %s is what GET is, without its body",
+    async (path) => {
+      const node = await start();
+      const get = await node.call("GET", path);
+      const head = await node.call("HEAD", path);
+      expect([head.status, head.text]).toEqual([get.status, ""]);
+      expect(head.headers["content-type"]).toBe(get.headers["content-type"]);
+      expect(head.headers["content-length"]).toBe(String(Buffer.byteLength(get.text)));
+      expect(head.headers["etag"]).toBe(get.headers["etag"]);
+    },
+  );
+
+  test("needs the token, and is not for what only takes writes", async () => {
+    const node = await start();
+    const stranger = await node.call("HEAD", "/v1/config", undefined, { authorization: "" });
+    expect(stranger.status).toBe(401);
+    const path = "/v1/services/users/instances/users-1";
+    expect((await node.call("HEAD", path)).status).toBe(405);
+    const patch = await node.call("PATCH", "/v1/config");
+    expect(patch.headers["allow"]).toBe("GET, HEAD, PUT");
+  });
+});
+
+describe("If-Match: *", () => {
+  const put = (node: Awaited<ReturnType<typeof start>>, query: string) =>
+    node.call("PUT", `/v1/config?${query}`, other, { "if-match": "*" });
+
+  test("wants something to be applied", async () => {
+    const node = await start({});
+    for (const query of ["wait=0", "dryRun=true"])
+      expect((await put(node, query)).json()).toMatchObject({
+        status: 412,
+        code: "precondition-failed",
+      });
+    expect((await node.call("GET", "/v1/config")).json()).toMatchObject({ revision: 0 });
+  });
+
+  test("is content with any revision", async () => {
+    const node = await start();
+    expect((await put(node, "wait=0")).json()).toMatchObject({ revision: 2 });
+  });
+});
+
 test("a parameter that is not known is refused, not ignored", async () => {
   const node = await start();
   const answer = await node.call("PUT", "/v1/config?dry-run=true", other);
