@@ -142,6 +142,12 @@ export const refusals = {
     fault: "upstream",
     level: "warn",
   },
+  "loop-detected": {
+    status: 508,
+    title: "The request goes round in circles",
+    fault: "operator",
+    level: "warn",
+  },
 } as const satisfies Record<string, RefusalRow>;
 
 export type RefusalCode = keyof typeof refusals;

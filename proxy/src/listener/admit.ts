@@ -4,6 +4,7 @@ import type { Clock } from "@tocsin/shared";
 import { methods } from "@tocsin/shared/contract";
 import { Exchange } from "../pipeline/exchange.ts";
 import type { Gate } from "../pipeline/gate.ts";
+import { loops } from "../upstream/request-headers.ts";
 import { readHead } from "../upstream/request-head.ts";
 import type { RequestHead } from "../upstream/request-head.ts";
 import { clientAddress } from "./address.ts";
@@ -56,6 +57,7 @@ function faultIn(
     return new Refusal("method-not-allowed", { headers: { allow: methods.join(", ") } });
   const malformed = head.fault ?? placed(exchange, url) ?? framing(head, request);
   if (malformed !== undefined) return new Refusal("bad-request", { detail: malformed });
+  if (head.via !== undefined && loops(head.via)) return new Refusal("loop-detected");
   if (
     head.expect !== undefined &&
     head.expect.toLowerCase() !== "100-continue" &&

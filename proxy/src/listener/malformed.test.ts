@@ -63,6 +63,11 @@ const refused: readonly (readonly [name: string, text: string, status: number])[
   ["the asterisk", `OPTIONS * HTTP/1.1\r\n${host}\r\n`, 400],
   ["CONNECT", `CONNECT gw.test:443 HTTP/1.1\r\n${host}\r\n`, 405],
   ["TRACE", `TRACE / HTTP/1.1\r\n${host}\r\n`, 405],
+  [
+    "a request that has passed eight gateways like this one",
+    `GET / HTTP/1.1\r\n${host}Via: ${"1.1 tocsin, 1.0 other, ".repeat(7)}1.1 tocsin (x)\r\n\r\n`,
+    508,
+  ],
   ["an unknown expectation", `GET / HTTP/1.1\r\n${host}Expect: miracles\r\n\r\n`, 417],
   [
     "both lengths",
@@ -180,4 +185,18 @@ test("an absolute target that agrees with the Host is a path", async () => {
   );
   expect(statusOf(answer)).toBe(200);
   expect(origin.received()).toMatch(/GET \/abs\?q HTTP\/1\.1/);
+});
+
+test("a request that has passed seven gateways, or others that only sound like it, goes on", async () => {
+  for (const via of [
+    "1.1 tocsin, ".repeat(6) + "1.1 tocsin",
+    "1.1 tocsin-edge, ".repeat(20) + "1.1 a",
+  ]) {
+    const answer = await converse(
+      gateway.port,
+      `GET / HTTP/1.1\r\n${host}Via: ${via}\r\nConnection: close\r\n\r\n`,
+    );
+    expect(statusOf(answer)).toBe(200);
+    expect(origin.received()).toContain(`Via: ${via}, 1.1 tocsin\r\n`);
+  }
 });

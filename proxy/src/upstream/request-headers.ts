@@ -13,6 +13,16 @@ export interface Origin {
 /** The name of this gateway in `Via` (RFC 9110 §7.6.3). */
 const received = "1.1 tocsin";
 
+/** How many gateways like this one a request may pass: one at the edge and a sidecar are two. */
+const passesAtMost = 8;
+
+/** Whether `Via` tells of a request that comes back to gateways again and again (RFC 9110 §7.6.3). */
+export function loops(via: string): boolean {
+  let passes = 0;
+  for (const hop of via.split(",")) if (/^\s*[\w./-]+\s+tocsin(?:\s|$)/.test(hop)) passes += 1;
+  return passes >= passesAtMost;
+}
+
 /**
  * The fields that the upstream gets: what may pass, then ours. Strangers' words about the client were never among them.
  *
