@@ -32,6 +32,8 @@ import { checkUrl, type Resolve } from "./url-policy.ts";
 const sweepEveryMs: Milliseconds = 250;
 /** A sweep that comes so late, in milliseconds, tells that this very process stood still and has renewals yet to read. */
 const stoodStillMs: Milliseconds = 2_000;
+/** How long a deregistration waits for the removal of what was drained, in milliseconds. */
+const removeWithinMs: Milliseconds = 2_000;
 /** How often a write is tried anew when somebody else wrote first. */
 const triesAtConflict = 8;
 
@@ -147,9 +149,16 @@ export class Registry implements AsyncDisposable {
       });
       return { answer: placed, boot: known.entry.boot };
     });
-    // Should the removal fail, the lease is still there to end, and the sweep removes what was drained.
-    await this.#remove(service, instance, answer.sequence);
-    this.leases.drop(service, instance, boot);
+    try {
+      await this.#removeSoon(service, instance, answer.sequence);
+      this.leases.drop(service, instance, boot);
+    } catch (error) {
+      // What was asked for is in force. The lease is still there to end, and the sweep removes what was drained.
+      log.warn(
+        { service, instance, cause: messageOf(error) },
+        "drained instance cannot be removed yet",
+      );
+    }
     log.info(
       { service, instance, applied: answer.applied.count, expected: answer.applied.expected },
       "instance deregistered",
@@ -181,13 +190,35 @@ export class Registry implements AsyncDisposable {
     return known;
   }
 
-  async #remove(service: ServiceName, instance: InstanceName, expected: Sequence): Promise<void> {
+  /** {@link #remove}, given up after a while: somebody waits for an answer that does not hang on it. */
+  async #removeSoon(
+    service: ServiceName,
+    instance: InstanceName,
+    expected: Sequence,
+  ): Promise<void> {
+    const late = new AbortController();
+    const cancel = this.#options.clock.after(removeWithinMs, () =>
+      late.abort(new Error(`not within ${removeWithinMs} ms`)),
+    );
+    try {
+      await this.#remove(service, instance, expected, late.signal);
+    } finally {
+      cancel();
+    }
+  }
+
+  async #remove(
+    service: ServiceName,
+    instance: InstanceName,
+    expected: Sequence,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const body = JSON.stringify({ v: protocolVersion, kind: "gone" });
     try {
       await this.#options.state.write(
         "catalogue",
         { key: catalogueKeys.instance(service, instance), body },
-        { expected },
+        { expected, ...(signal === undefined ? {} : { signal }) },
       );
     } catch (error) {
       // Registered anew meanwhile: it is not ours to remove.
