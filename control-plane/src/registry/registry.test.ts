@@ -169,7 +169,8 @@ test("a predecessor that is still draining does not end the lease of the one tha
   const node = stack.use(await startTestNode({ clock, store: { bus, journals } }));
   const { url } = await startUpstream(200);
   // A proxy that never says that it has applied anything, so that the drain lasts as long as it may.
-  const journal = { applied: 0, head: 0, state: "live" } as const;
+  const { epoch } = await journals.catalogue.head();
+  const journal = { epoch, applied: 0, head: 0, state: "live" } as const;
   const heartbeat: ProxyHeartbeat = {
     v: protocolVersion,
     proxy: "proxy-1",
