@@ -1,4 +1,7 @@
 /** The same operation again: one effect, whatever happened in between, on both kinds of bus and through any node. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { silentLog, systemClock } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import type { RevocationPage, RevocationView } from "@tocsin/shared/contract";
@@ -33,11 +36,15 @@ async function embedded(clock = systemClock): Promise<Store> {
   return { bus, journals };
 }
 
-async function overNats(nats: NatsServer, name: string, url = nats.url): Promise<Store> {
+async function overNats(
+  nats: NatsServer,
+  name: string,
+  { url = nats.url, deadlineMs = 15_000 } = {},
+): Promise<Store> {
   const bus = stack.use(
     await connectNats({ ...common, servers: [url], node: name, role: "control-plane" }),
   );
-  const { journals } = stack.use(await openNatsJournals({ ...common, bus }));
+  const { journals } = stack.use(await openNatsJournals({ ...common, bus, deadlineMs }));
   return { bus, journals };
 }
 
@@ -248,11 +255,59 @@ describe("when the journal fails", () => {
   );
 });
 
+describe("while NATS", () => {
+  const told = async (node: TestNode, operation: string) => {
+    const answer = await revoke(node, { ...user, operation });
+    expect(answer.json()).toMatchObject({ status: 503, code: "journal-unavailable", operation });
+    return answer.json()["detail"];
+  };
+
+  test("is away, nothing can have been written, and that is said", async () => {
+    const nats = stack.use(await startNats());
+    const store = await overNats(nats, "control-plane-1", { deadlineMs: 1_000 });
+    const node = await start(store);
+    await nats.kill();
+    await soon(() => expect(store.bus.state).toBe("disconnected"));
+    expect(await told(node, "op-1")).toContain("nothing is in force");
+  });
+
+  test("takes what is sent and does not answer, it may have been written; repeated it is one", async () => {
+    const nats = stack.use(await startNats());
+    const relay = stack.use(await startRelay(nats.port));
+    const url = `nats://127.0.0.1:${relay.port}`;
+    const node = await start(await overNats(nats, "control-plane-1", { url, deadlineMs: 1_000 }));
+    relay.hold("toClient");
+    expect(await told(node, "op-1")).toContain("not known");
+    relay.pass();
+    await soon(async () => {
+      const again = await revoke(node, { ...user, operation: "op-1" });
+      expect(again.json()).toMatchObject({ sequence: 1, repeated: true });
+    }, 10_000);
+    expect(await listed(node)).toHaveLength(1);
+  });
+
+  test("has no room for all of it, what fits is in force, the rest is not, and that is said", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "tocsin-nats-"));
+    stack.defer(() => rm(directory, { recursive: true }));
+    const config = join(directory, "nats.conf");
+    await writeFile(config, "jetstream { max_file_store: 1MB }\n");
+    const nats = stack.use(await startNats({ config }));
+    const node = await start(await overNats(nats, "control-plane-1", { deadlineMs: 1_000 }));
+    const failed = (await revoke(node, many(10_000))).json();
+    expect(failed).toMatchObject({ status: 503, code: "journal-unavailable", operation: "many" });
+    const [, count] = /^(\d+) of 10000 are in force, the rest is not\./.exec(
+      String(failed["detail"]),
+    )!;
+    expect(Number(count)).toBeGreaterThan(0);
+    expect(await listed(node)).toHaveLength(Number(count));
+  });
+});
+
 test("an acknowledgement that is lost on its way is healed by a heartbeat within the wait", async () => {
   const nats = stack.use(await startNats());
   const relay = stack.use(await startRelay(nats.port, { nats: true }));
   const node = await start(
-    await overNats(nats, "control-plane-1", `nats://127.0.0.1:${relay.port}`),
+    await overNats(nats, "control-plane-1", { url: `nats://127.0.0.1:${relay.port}` }),
   );
   const bus = stack.use(
     await connectNats({ ...common, servers: [nats.url], node: "edge-1", role: "proxy" }),
