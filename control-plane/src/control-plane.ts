@@ -50,7 +50,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { node, version, bus, journals, clock, random, log } = options;
   await using stack = new AsyncDisposableStack();
   const state = stack.use(new State({ bus, journals, clock, random, log }));
-  const proxies = new Proxies(clock);
+  const proxies = new Proxies(clock, (journal) => state.replica(journal).status());
   const orders = new Orders({ bus, journals, state, proxies, clock, log });
   const config = new CurrentConfig({ state, orders, environment: options.environment, clock, log });
   if (options.config !== undefined) config.check(options.config.source);
@@ -70,7 +70,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     await startAdmin({
       ...options.admin,
       version,
-      parts: { config, registry, services, revocations, proxies, state, journals, clock },
+      parts: { config, registry, services, revocations, proxies, journals, clock },
       notReady: () => {
         const lagging = journalNames.filter(
           (name) => state.replica(name).status().state !== "live",

@@ -1,6 +1,7 @@
 import { disposable, type Clock, type Milliseconds, type NodeName } from "@tocsin/shared";
 import { subjects, type Bus } from "@tocsin/shared/bus";
 import { ProxyHeartbeat } from "@tocsin/shared/contract";
+import { journalNames, type Epoch, type JournalName, type Sequence } from "@tocsin/shared/journal";
 
 /** A proxy that was silent for so long is not waited for, in milliseconds: three heartbeats. */
 export const liveForMs = 6_000;
@@ -12,16 +13,27 @@ export interface HeardProxy {
   readonly heartbeat: ProxyHeartbeat;
   /** When it was last heard, by the monotonic clock. */
   readonly at: Milliseconds;
+  /** How many entries it was behind then, per journal; absent: it counts in another epoch than this node. */
+  readonly lag: Readonly<Partial<Record<JournalName, number>>>;
 }
+
+/** Where a journal stands, as far as this node knows. */
+export type KnownHead = (journal: JournalName) => {
+  readonly epoch: Epoch | undefined;
+  readonly head: Sequence;
+};
 
 /** Which proxies there are, as their heartbeats tell. */
 export class Proxies {
   readonly #clock: Clock;
+  readonly #known: KnownHead;
   readonly #heard = new Map<NodeName, HeardProxy>();
   readonly #listeners = new Set<(proxy: HeardProxy) => void>();
 
-  constructor(clock: Clock) {
+  /** @param known default: nothing is, so nobody is behind anything */
+  constructor(clock: Clock, known: KnownHead = () => ({ epoch: undefined, head: 0 })) {
     this.#clock = clock;
+    this.#known = known;
   }
 
   async listen(bus: Bus): Promise<AsyncDisposable> {
@@ -30,7 +42,7 @@ export class Proxies {
       const heartbeat = read(message.text());
       // The subject token is the identity.
       if (heartbeat === undefined || message.subject !== `${prefix}${heartbeat.proxy}`) return;
-      const heard = { heartbeat, at: this.#clock.monotonic() };
+      const heard = { heartbeat, at: this.#clock.monotonic(), lag: this.#lagOf(heartbeat) };
       this.#heard.set(heartbeat.proxy, heard);
       for (const listener of this.#listeners) listener(heard);
     });
@@ -57,6 +69,17 @@ export class Proxies {
 
   get(name: NodeName): HeardProxy | undefined {
     return this.#heard.get(name);
+  }
+
+  /** Now, because what is written after a heartbeat cannot be in it. */
+  #lagOf({ journals }: ProxyHeartbeat): HeardProxy["lag"] {
+    const lags = journalNames.flatMap((name) => {
+      const { epoch, applied, head } = journals[name];
+      const known = this.#known(name);
+      if (epoch === undefined || epoch !== known.epoch) return [];
+      return [[name, Math.max(0, Math.max(known.head, head) - applied)]];
+    });
+    return Object.fromEntries(lags) as HeardProxy["lag"];
   }
 
   /** All that are remembered, those that went away too. */

@@ -215,7 +215,7 @@ export const ProxyView = z.object({
   journals: z.record(
     z.string(),
     JournalReport.extend({
-      /** How many entries it is behind what the control plane knows; absent: they count in different epochs. */
+      /** How many entries it was behind what the control plane knew when it was heard; absent: they count in different epochs. */
       lag: z.int().optional(),
     }),
   ),
