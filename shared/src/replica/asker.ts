@@ -28,7 +28,7 @@ export interface AskerOptions {
    */
   readonly take: (answer: WholeAnswer, asked: Asked) => Promise<boolean>;
   /** An answer was taken, and no question is open any more. */
-  readonly settled: (asked: Asked) => void;
+  readonly settled: (answer: WholeAnswer, asked: Asked) => void;
   /** Whether nothing else is heard either, so that a question without an answer means a dead connection. */
   readonly deaf: () => boolean;
 }
@@ -117,6 +117,7 @@ export class Asker {
   async #untilAnswered(signal: AbortSignal, firstDelayMs: Milliseconds): Promise<void> {
     const { clock, log, journal, timings } = this.#options;
     let delayMs = firstDelayMs;
+    let untakable = 0;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         if (delayMs > 0) await sleep(clock, delayMs, signal);
@@ -134,7 +135,7 @@ export class Asker {
         if (signal.aborted) return;
         if (error instanceof Untakable) {
           log.warn({ journal, cause: messageOf(error) }, "replica cannot take the answer");
-          delayMs = Math.max(delayMs, timings.retryMaxMs * Math.min(failures + 1, longestRest));
+          delayMs = timings.retryMaxMs * Math.min(++untakable, longestRest);
         } else {
           log.debug({ journal, cause: messageOf(error) }, "replica got no answer");
           await this.#doubt(error);
@@ -154,7 +155,7 @@ export class Asker {
     if (asked.signal.aborted) return true;
     if (!taken) return false;
     this.#open = undefined;
-    this.#options.settled(asked);
+    this.#options.settled(answer, asked);
     return true;
   }
 

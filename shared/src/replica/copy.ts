@@ -155,6 +155,7 @@ export class Copy<Change> {
   #stand({ epoch, to }: WholeAnswer, entries: readonly Recorded[]): void {
     // Numbers of another epoch say nothing about this one's entries.
     if (epoch !== this.#epoch) this.#refusals.clear();
+    this.#refusals.forgetAfter(to);
     this.#epoch = epoch;
     this.#applied = to;
     this.#digests.clear();

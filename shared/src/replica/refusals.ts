@@ -41,6 +41,14 @@ export class Refusals {
     this.#count--;
   }
 
+  /** What was refused after a number is of a past that is no longer the journal's. */
+  forgetAfter(sequence: Sequence): void {
+    while ((this.#refused.at(-1)?.sequence ?? 0) > sequence) {
+      this.#refused.pop();
+      this.#count--;
+    }
+  }
+
   clear(): void {
     this.#refused = [];
     this.#count = 0;

@@ -5,7 +5,9 @@ import { silentLog } from "../log.ts";
 import type { Replica, ReplicaOptions } from "./options.ts";
 import { startReplica } from "./replica.ts";
 import type { AppliedOrder } from "./source.ts";
-import { ModelJournal, ModelSource, ReplaceTable } from "./testing/model.ts";
+import { ModelJournal } from "./testing/model-journal.ts";
+import { ModelSource } from "./testing/model-source.ts";
+import { ReplaceTable } from "./testing/model-table.ts";
 
 let clock: VirtualClock;
 let journal: ModelJournal;
@@ -47,10 +49,14 @@ beforeEach(() => {
   clock = createVirtualClock();
   journal = new ModelJournal();
   source = new ModelSource(journal, clock);
-  table = new ReplaceTable();
+  table = new ReplaceTable(journal);
   orders = [];
 });
-afterEach(() => replica[Symbol.asyncDispose]());
+afterEach(async () => {
+  await replica[Symbol.asyncDispose]();
+  expect(table.violations).toEqual([]);
+  expect(orders).toEqual(table.owed);
+});
 
 describe("start", () => {
   test("it subscribes before it asks, and what was recorded meanwhile is applied after the snapshot", async () => {
@@ -294,6 +300,7 @@ describe("a connection that came back", () => {
   test("a delta of a keyed journal has holes in its numbers, and that is no gap", async () => {
     journal = new ModelJournal(true);
     source = new ModelSource(journal, clock);
+    table = new ReplaceTable(journal);
     await startLive();
     for (let count = 0; count < 10; count++) journal.append("same");
     source.comeBack();

@@ -83,7 +83,7 @@ class RunningReplica<Change> implements Replica {
       timings: this.#timings,
       question: (kind) => this.#question(kind),
       take: (answer, asked) => this.#take(answer, asked),
-      settled: (asked) => this.#settle(asked),
+      settled: (answer, asked) => this.#settle(answer, asked),
       deaf: () => this.#beacons.deaf(this.#clock.monotonic()),
     });
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -235,9 +235,10 @@ class RunningReplica<Change> implements Replica {
     if (verdict === "overtaken") return;
     this.#beacons.believe(head, now);
     if (verdict === "rewound") return this.#goBack();
-    if (this.#asker.asking === "full") return;
     if (head.head > this.#head) this.#head = head.head;
     this.#rewind.know(Math.max(this.#head, this.#copy.applied), now);
+    // While what is held is in doubt, nothing makes it current but an answer.
+    if (this.#asker.asking === "full") return;
     if (this.#copy.applied < this.#head) this.#awaitGap();
     this.#noteCurrent();
   }
@@ -336,7 +337,7 @@ class RunningReplica<Change> implements Replica {
   }
 
   /** After an answer: what waited has its turn, and what is still missing is asked for. */
-  #settle(asked: Asked): void {
+  #settle(answer: WholeAnswer, asked: Asked): void {
     const now = this.#clock.monotonic();
     const epoch = this.#copy.epoch!;
     const rewound = this.#backlog.holds(
@@ -350,10 +351,12 @@ class RunningReplica<Change> implements Replica {
     this.#head = Math.max(this.#head, this.#copy.applied, known, this.#backlog.highest());
     this.#drain();
     this.#rewind.know(this.#head, now);
-    // An answer is as good as a beacon: it was written after we asked.
-    if (this.#copy.applied >= this.#head)
+    // An answer that knows what we knew is as good as a beacon: it was written after we asked.
+    const { question } = asked;
+    const comparable = question.epoch === undefined || question.epoch === epoch;
+    if (!comparable || answer.to >= question.atLeast)
       this.#currentAt = Math.max(this.#currentAt ?? 0, asked.at);
-    else this.#awaitGap();
+    if (this.#copy.applied < this.#head) this.#awaitGap();
     this.#options.onChange?.();
     this.#resolveSynced();
     // Heard while we asked: other entries under numbers that the answer has. The journal was rewound after the answer was written.
