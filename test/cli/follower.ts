@@ -27,7 +27,7 @@ export async function startFollower(
         source: createBusSource({ bus, journal, node: name }),
         table: { decode: (entry) => entry, apply() {}, load() {} },
         onApplied({ operation, sequence, epoch }) {
-          const ack: Ack = { v: protocolVersion, journal, epoch, applied: sequence };
+          const ack: Ack = { v: protocolVersion, journal, epoch, applied: sequence, refused: [] };
           if (options.mute !== true)
             bus.publish(subjects.ack(operation, name), JSON.stringify(ack));
         },
