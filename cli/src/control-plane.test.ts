@@ -12,7 +12,7 @@ import { startNats } from "../../test/harness/nats-server.ts";
 
 const order = (journal: string, proxies: string) =>
   new RegExp(
-    `durable  ${journal} \\d+ {3,}[\\d.]+ m?s\napplied  ${proxies} proxies {3,}[\\d.]+ m?s( {3}slowest edge-1)?\n`,
+    `durable  ${journal} \\d+ {3,}[\\d.]+ m?s\napplied  ${proxies} proxies( {3,}[\\d.]+ m?s {3}slowest edge-1)?\n`,
   );
 
 describe("with a fleet", () => {

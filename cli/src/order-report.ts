@@ -48,7 +48,7 @@ export function reportOrder(
       [
         "applied",
         `${applied.count}/${applied.expected} proxies`,
-        span(applied.ms),
+        ...(applied.count === 0 ? [] : [span(applied.ms)]),
         ...(applied.slowest === undefined ? [] : [`slowest ${applied.slowest}`]),
       ],
     ];

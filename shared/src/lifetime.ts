@@ -24,7 +24,20 @@ export class Aborted extends Error {
   }
 }
 
-/** The text of anything thrown, for logs and acknowledgements. */
+/** The text of anything thrown, for logs and acknowledgements: one line, where a schema has several complaints too. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  const { issues } = thrown as { issues?: unknown };
+  if (!Array.isArray(issues) || issues.length === 0) return thrown.message;
+  return (issues as Issue[])
+    .map(({ path = [], message }) =>
+      path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`,
+    )
+    .join("; ");
+}
+
+/** A complaint of a schema. */
+interface Issue {
+  readonly path?: readonly PropertyKey[];
+  readonly message: string;
 }
