@@ -2,6 +2,7 @@
 import { messageOf, type Log } from "@tocsin/shared";
 import {
   controlPlaneQueue,
+  leaseOf,
   subjects,
   type Bus,
   type LeaseVerb,
@@ -71,8 +72,7 @@ async function answer(
 }
 
 async function carryOut(verb: LeaseVerb, message: Message, registry: Registry): Promise<unknown> {
-  const [service, instance] = message.subject.split(".").slice(-2);
-  const path = check(InstancePath, { service, instance });
+  const path = check(InstancePath, leaseOf(verb, message.subject) ?? {});
   switch (verb) {
     case "register":
       return registry.register(path.service, path.instance, readBody(Registration, message.text()));

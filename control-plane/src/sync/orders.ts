@@ -1,6 +1,6 @@
 /** Orders: what is appended so that the whole fleet does it, and the proof that it did. */
-import { messageOf, type Clock, type Log, type Milliseconds, type NodeName } from "@tocsin/shared";
-import { subjects, type Bus, type Message } from "@tocsin/shared/bus";
+import { messageOf, type Clock, type Log, type Milliseconds } from "@tocsin/shared";
+import { ackOf, subjects, type Bus, type Message } from "@tocsin/shared/bus";
 import { Ack, type OrderAnswer } from "@tocsin/shared/contract";
 import {
   JournalConflict,
@@ -230,10 +230,11 @@ export class Orders {
 
   #hear(message: Message): void {
     if (this.#open.size === 0) return;
-    const [operation, proxy] = message.subject.split(".").slice(-2) as [OperationId, NodeName];
+    const from = ackOf(message.subject);
+    if (from === undefined) return;
     try {
       const ack = Ack.parse(JSON.parse(message.text()));
-      for (const tally of this.#open) tally.acknowledged(operation, ack, proxy);
+      for (const tally of this.#open) tally.acknowledged(from.operation, ack, from.proxy);
     } catch (error) {
       this.#options.log.warn(
         { subject: message.subject, cause: messageOf(error) },

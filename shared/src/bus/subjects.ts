@@ -3,7 +3,13 @@
  * The subject token is the identity: the NATS user of service `orders` may publish `tocsin.v1.register.orders.*` and no other service's.
  */
 import type { JournalKey, JournalName, OperationId } from "../journal/journal.ts";
-import { assertName, type InstanceName, type NodeName, type ServiceName } from "../names.ts";
+import {
+  assertName,
+  isName,
+  type InstanceName,
+  type NodeName,
+  type ServiceName,
+} from "../names.ts";
 
 const root = "tocsin.v1";
 
@@ -22,7 +28,8 @@ export const subjects = {
   heartbeats: (role: "proxy" | "control-plane") => `${root}.heartbeat.${role}.*`,
   ack: (operation: OperationId, proxy: NodeName) =>
     `${root}.ack.${assertOperation(operation)}.${assertName(proxy)}`,
-  acks: `${root}.ack.*.*`,
+  /** Open at the end, and so are {@link subjects.leases}: see {@link ackOf}. */
+  acks: `${root}.ack.>`,
   /** What a proxy saw of instances while it forwarded to them: passive evidence of their health. */
   report: (proxy: NodeName) => `${root}.report.${assertName(proxy)}`,
   reports: `${root}.report.*`,
@@ -34,8 +41,33 @@ export const subjects = {
   /** Requests of services about themselves. */
   lease: (verb: LeaseVerb, service: ServiceName, instance: InstanceName) =>
     `${root}.${verb}.${assertName(service)}.${assertName(instance)}`,
-  leases: (verb: LeaseVerb) => `${root}.${verb}.*.*`,
+  leases: (verb: LeaseVerb) => `${root}.${verb}.>`,
 } as const;
+
+/**
+ * Who acknowledges what, by the subject.
+ *
+ * Subjects of two names are heard by `>` because nats-server 2.9 does not tell a leaf server of interest in `ack.*.*` when the leaf may
+ * publish `ack.*.proxy-1`, so nothing would come through. Hence a subject may be longer than it should, and the last two tokens of such
+ * a one are not what the sender was allowed to say: it is refused here.
+ *
+ * @returns undefined when the subject is none of an acknowledgement
+ */
+export function ackOf(subject: string): { operation: OperationId; proxy: NodeName } | undefined {
+  const [operation, proxy, ...more] = subject.slice(`${root}.ack.`.length).split(".");
+  if (!subject.startsWith(`${root}.ack.`) || more.length > 0) return undefined;
+  return isOperationId(operation) && isName(proxy) ? { operation, proxy } : undefined;
+}
+
+/** Whose lease a request is about, by its subject as {@link ackOf}; names that are none are left in, for the answer to name them. */
+export function leaseOf(
+  verb: LeaseVerb,
+  subject: string,
+): { service: string; instance: string } | undefined {
+  const [service, instance, ...more] = subject.slice(`${root}.${verb}.`.length).split(".");
+  if (!subject.startsWith(`${root}.${verb}.`) || more.length > 0) return undefined;
+  return service === undefined || instance === undefined ? undefined : { service, instance };
+}
 
 /** `collect`: say what you hold of the journals that are named. */
 export type ProxyVerb = "collect";
