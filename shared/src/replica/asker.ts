@@ -133,6 +133,13 @@ export class Asker {
         else if (await this.#taken(answer, asked)) return;
       } catch (error) {
         if (signal.aborted) return;
+        if (this.#open?.stop.signal !== signal) {
+          log.error(
+            { journal, cause: messageOf(error) },
+            "replica could not go on after an answer",
+          );
+          return;
+        }
         if (error instanceof Untakable) {
           log.warn({ journal, cause: messageOf(error) }, "replica cannot take the answer");
           delayMs = timings.retryMaxMs * Math.min(++untakable, longestRest);

@@ -4,13 +4,7 @@ import { Digests } from "./digests.ts";
 import type { ReplicaOptions } from "./options.ts";
 import { Refusals } from "./refusals.ts";
 import type { Slices } from "./slices.ts";
-import {
-  EntryRefused,
-  type EntriesAnswer,
-  type LoadedChange,
-  type Poisoned,
-  type WholeAnswer,
-} from "./source.ts";
+import { EntryRefused, type LoadedChange, type Poisoned, type WholeAnswer } from "./source.ts";
 
 /**
  * The copy of a journal that a replica holds: the table, how far it stands, and which entries are not in force in it.
@@ -54,9 +48,12 @@ export class Copy<Change> {
     return this.#refusals.status();
   }
 
-  /** Whether another entry was applied under this number. */
-  differs(entry: Recorded): boolean {
-    return this.#digests.differs(entry.sequence, entry);
+  /** Whether another entry of this epoch was applied under its number. */
+  contradicts(entry: Recorded): boolean {
+    const { epoch, sequence } = entry;
+    return (
+      epoch === this.#epoch && sequence <= this.#applied && this.#digests.differs(sequence, entry)
+    );
   }
 
   /** Takes the entry whose turn it is: nothing that is kept lies between it and what was applied before. */
@@ -82,7 +79,8 @@ export class Copy<Change> {
    *
    * @returns false when it was aborted; it stands where it got to
    */
-  async advance(answer: EntriesAnswer, signal: AbortSignal): Promise<boolean> {
+  async advance(answer: WholeAnswer, signal: AbortSignal): Promise<boolean> {
+    if ("dump" in answer) throw new Error("a dump is everything, and no delta");
     let end = this.#slices.end();
     // In the order of their numbers, whatever the order in which the other one holds them: one that came late would be passed over.
     for (const entry of answer.entries.toSorted((one, other) => one.sequence - other.sequence)) {
