@@ -3,7 +3,7 @@
  *
  * Run it with `node --expose-gc bench/revocations.ts [count]`. The figures are printed as a table; the bounds stand in the right column.
  */
-import { RevocationSet } from "../proxy/src/identity/revocation-set.ts";
+import { RevocationSet } from "@tocsin/shared/revocations";
 import { createRevocationTable } from "../proxy/src/state/revocation-table.ts";
 
 const count = Number(process.argv[2] ?? 1_000_000);

@@ -12,7 +12,7 @@ import { verifyToken } from "./jwt.ts";
 import { KeysUnavailable } from "./key-set.ts";
 import { anonymous } from "./principal.ts";
 import type { Principal, TokenPrincipal } from "./principal.ts";
-import type { RevocationSet } from "./revocation-set.ts";
+import type { RevocationSet } from "@tocsin/shared/revocations";
 import { readToken } from "./token.ts";
 import { VerifiedTokens } from "./verified.ts";
 import type { Verified } from "./verified.ts";

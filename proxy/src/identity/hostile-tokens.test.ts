@@ -7,7 +7,7 @@ import { Refusal, silentLog } from "@tocsin/shared";
 import { Issuer } from "@tocsin/shared/contract";
 import type { AuthPolicy } from "@tocsin/shared/contract";
 import { createIdentity } from "./create.ts";
-import { RevocationSet } from "./revocation-set.ts";
+import { RevocationSet } from "@tocsin/shared/revocations";
 import { base64url, compact, hmac, signed, signingKey, startKeyServer } from "./testing/issuer.ts";
 import type { Json, KeyServer } from "./testing/issuer.ts";
 import { ManualClock } from "./testing/manual-clock.ts";

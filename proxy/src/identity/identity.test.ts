@@ -5,7 +5,7 @@ import type { AuthPolicy } from "@tocsin/shared/contract";
 import { createIdentity } from "./create.ts";
 import { identityHeaders } from "./identity-headers.ts";
 import type { Principal } from "./principal.ts";
-import { RevocationSet } from "./revocation-set.ts";
+import { RevocationSet } from "@tocsin/shared/revocations";
 import { base64url, compact, hmac, signingKey, startKeyServer } from "./testing/issuer.ts";
 import type { Json } from "./testing/issuer.ts";
 import { ManualClock } from "./testing/manual-clock.ts";

@@ -6,7 +6,7 @@ import { Issuer } from "@tocsin/shared/contract";
 import type { AuthPolicy } from "@tocsin/shared/contract";
 import { createIdentity } from "./create.ts";
 import type { ConfigurableIdentity } from "./create.ts";
-import { RevocationSet } from "./revocation-set.ts";
+import { RevocationSet } from "@tocsin/shared/revocations";
 import { signingKey, startKeyServer } from "./testing/issuer.ts";
 import type { KeyServer } from "./testing/issuer.ts";
 import { ManualClock } from "./testing/manual-clock.ts";

@@ -1,6 +1,6 @@
 import type { WallTime } from "@tocsin/shared";
 import type { TokenPrincipal } from "./principal.ts";
-import type { Credential } from "./revocation-set.ts";
+import type { Credential } from "@tocsin/shared/revocations";
 
 /** A token that was found good, and what must be asked again for each request. */
 export interface Verified {

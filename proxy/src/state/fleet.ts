@@ -4,7 +4,7 @@ import type { Clock, Log, Milliseconds, NodeName, Random } from "@tocsin/shared"
 import type { Bus } from "@tocsin/shared/bus";
 import { journalNames, type JournalName } from "@tocsin/shared/journal";
 import type { AppliedOrder, ReplicaStatus } from "@tocsin/shared/replica";
-import { RevocationSet } from "../identity/revocation-set.ts";
+import { RevocationSet } from "@tocsin/shared/revocations";
 import type { Instances } from "../upstream/instances.ts";
 import { createCatalogueTable, type AppliedConfig } from "./catalogue-table.ts";
 import { forgettingTime } from "./expiry.ts";

@@ -1,6 +1,6 @@
 import { RevocationEntry } from "@tocsin/shared/contract";
 import type { ReplicaTable } from "@tocsin/shared/replica";
-import type { Fingerprint, RevocationSet } from "../identity/revocation-set.ts";
+import type { Fingerprint, RevocationSet } from "@tocsin/shared/revocations";
 
 /** A revocation as the set takes it. Of a token nothing but its fingerprint is kept, because a snapshot may hold a million. */
 export type RevocationChange =

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ReplicaTable } from "@tocsin/shared/replica";
-import { RevocationSet } from "../identity/revocation-set.ts";
+import { RevocationSet } from "@tocsin/shared/revocations";
 import { ManualClock } from "../identity/testing/manual-clock.ts";
 import { createCatalogueTable } from "./catalogue-table.ts";
 import { forgettingTime } from "./expiry.ts";
