@@ -30,6 +30,8 @@ const checkedAtOnce = 500;
 const checkedCharacters = 512 * 1024;
 /** Characters of revocations in one order, at most. */
 const orderedCharacters = 8 * 1024 * 1024;
+/** How much longer than an order of one an order of many may take, in milliseconds: the store is tried 15 s for each of its entries. */
+const longOrderMs = 60_000;
 /** The most that one command takes. What is held of each is about 150 bytes. */
 const maxLines = 1_000_000;
 /** Wrong lines that are told. */
@@ -78,7 +80,7 @@ export async function revokeFile(
           path: `/v1/revocations?wait=${waitMs}ms`,
           body: { type: "application/json", text: order.body(options.reason) },
           headers: { "idempotency-key": order.operation },
-          waitMs,
+          waitMs: waitMs + longOrderMs,
           signal: stop,
         });
         answers.push(understood(OrderAnswer, document));

@@ -129,7 +129,7 @@ export class Orders {
       tally.stands(standing);
       const until = clock.monotonic() + waitMs;
       while (await tally.settled(until)) {
-        if (!this.#moved(journal, standing, tally)) continue;
+        if (this.#options.state.replica(journal).status().epoch === standing.epoch) continue;
         standing = await this.#moveOn(order, placed, standing, until);
         tally.stands(standing);
       }
@@ -183,10 +183,6 @@ export class Orders {
     if (placed.every((part) => part.epoch === epoch)) return ascending(standing);
     const { clock } = this.#options;
     return this.#moveOn(order, placed, undefined, clock.monotonic() + order.waitMs);
-  }
-
-  #moved(journal: JournalName, { epoch }: Standing, tally: Tally): boolean {
-    return this.#options.state.replica(journal).status().epoch !== epoch || tally.splits;
   }
 
   /** Finds the order in the history that the journal has now. @throws Declined 503 when it is not known whether it is in there */

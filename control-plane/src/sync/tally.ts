@@ -53,9 +53,12 @@ const lookEveryMs: Milliseconds = 500;
 export class Tally {
   readonly #options: TallyOptions;
   readonly #start: Milliseconds;
-  /** Proxies that were there when the order was given or came later: that one of them falls silent does not make it unimportant. */
-  readonly #present: Set<NodeName>;
   readonly #words = new Map<NodeName, Word>();
+  /**
+   * Proxies that were there when the order was given or came later, and have not given their word: that one of them falls silent does
+   * not make it unimportant.
+   */
+  readonly #wordless: Set<NodeName>;
   /** Acknowledgements that came before we knew what to compare them with; of other orders the last of each proxy. */
   readonly #early = new Map<string, Early>();
   #standing: Standing | undefined;
@@ -64,7 +67,7 @@ export class Tally {
   constructor(options: TallyOptions) {
     this.#options = options;
     this.#start = options.clock.monotonic();
-    this.#present = new Set(options.proxies.live().map(({ heartbeat }) => heartbeat.proxy));
+    this.#wordless = new Set(options.proxies.live().map(({ heartbeat }) => heartbeat.proxy));
   }
 
   /** The order is in the journal. Called again when the journal has begun another history that holds it. */
@@ -72,7 +75,8 @@ export class Tally {
     const moved = this.#standing !== undefined && this.#standing.epoch !== standing.epoch;
     this.#standing = standing;
     // Of a log nothing is ever taken back on a proxy; a keyed journal is replaced, and has to be acknowledged anew.
-    if (moved && journals[this.#options.journal].keep === "last-per-key") this.#words.clear();
+    if (moved && journals[this.#options.journal].keep === "last-per-key")
+      for (const proxy of this.#words.keys()) this.#forget(proxy);
     for (const early of this.#early.values()) this.#note(early);
     this.#early.clear();
     // An order that is repeated may be in force already.
@@ -91,12 +95,12 @@ export class Tally {
   /** A heartbeat repeats what is applied, which heals a lost acknowledgement. */
   heard({ heartbeat }: HeardProxy): void {
     const standing = this.#standing;
-    this.#present.add(heartbeat.proxy);
+    if (!this.#words.has(heartbeat.proxy)) this.#wordless.add(heartbeat.proxy);
     if (standing === undefined) return;
     const { proxy, boot, journals: reports } = heartbeat;
     const before = this.#words.get(proxy);
     // A proxy that started anew has what it says, not what another process of that name said.
-    if (before?.boot !== undefined && before.boot !== boot) this.#words.delete(proxy);
+    if (before?.boot !== undefined && before.boot !== boot) this.#forget(proxy);
     const report = reports[this.#options.journal];
     if (report.epoch !== standing.epoch || report.applied < standing.sequences.at(-1)!) return;
     const error = refusedBy(report, standing.sequences);
@@ -104,21 +108,12 @@ export class Tally {
     this.#put(proxy, error === false ? undefined : error);
   }
 
-  /** Whether a live proxy counts in another epoch than the order does. */
-  get splits(): boolean {
-    const { journal, proxies } = this.#options;
-    return proxies.live().some(({ heartbeat }) => {
-      const { epoch } = heartbeat.journals[journal];
-      return epoch !== undefined && epoch !== this.#standing?.epoch;
-    });
-  }
-
   /** Resolves when nobody is left to wait for, the time is up, or it has been looked at for a while. @returns true: look again */
   async settled(until: Milliseconds): Promise<boolean> {
     const { clock, proxies } = this.#options;
     const leftMs = until - clock.monotonic();
     // Who fell silent is missing, and not waited for: nothing tells when it comes back.
-    if (leftMs <= 0 || this.#missing().every((proxy) => !proxies.isLive(proxy))) return false;
+    if (leftMs <= 0 || !this.#someMissing((proxy) => proxies.isLive(proxy))) return false;
     await new Promise<void>((resolve) => {
       const cancel = clock.after(Math.min(leftMs, lookEveryMs), resolve);
       this.#wake = () => {
@@ -140,7 +135,11 @@ export class Tally {
     const last = done.at(-1);
     const missing = [
       ...refused,
-      ...this.#missing().map((proxy) => ({ proxy, ...this.#lag(proxy), ...this.#lastSeen(proxy) })),
+      ...[...this.#missing()].map((proxy) => ({
+        proxy,
+        ...this.#lag(proxy),
+        ...this.#lastSeen(proxy),
+      })),
     ];
     return {
       expected: done.length + missing.length,
@@ -169,19 +168,30 @@ export class Tally {
     if (before !== undefined && (before.error !== undefined || error === undefined)) return;
     const boot = this.#options.proxies.get(proxy)?.heartbeat.boot;
     this.#words.set(proxy, { at, boot, error });
+    this.#wordless.delete(proxy);
     if (error === undefined) this.#options.onApplied?.(at - this.#start);
     this.#wake();
   }
 
-  #missing(): NodeName[] {
+  #forget(proxy: NodeName): void {
+    this.#words.delete(proxy);
+    this.#wordless.add(proxy);
+  }
+
+  *#missing(): Generator<NodeName> {
     const { journal, proxies } = this.#options;
-    return [...this.#present].filter((name) => {
+    for (const name of this.#wordless) {
       const heard = proxies.get(name);
-      if (this.#words.has(name) || heard === undefined || heard.heartbeat.leaving === true)
-        return false;
+      if (heard === undefined || heard.heartbeat.leaving === true) continue;
       // A proxy without any snapshot serves nobody, and has everything before it begins.
-      return heard.heartbeat.journals[journal].epoch !== undefined;
-    });
+      if (heard.heartbeat.journals[journal].epoch !== undefined) yield name;
+    }
+  }
+
+  /** Looks no further than the first: it is asked after each word, and there may be thousands to come. */
+  #someMissing(matches: (proxy: NodeName) => boolean): boolean {
+    for (const proxy of this.#missing()) if (matches(proxy)) return true;
+    return false;
   }
 
   #lag(name: NodeName): { lag?: number } {
