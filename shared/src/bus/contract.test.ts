@@ -225,6 +225,19 @@ function describeBus(name: string, start: () => Promise<Fixture>) {
       await expect(one.request(bad, "", { timeoutMs: 100 })).rejects.toThrow();
     });
 
+    test("what was published before a flush comes before what another one publishes after it", async () => {
+      const to = subject();
+      await using got = await collect(await fixture.client(), to);
+      for (let index = 0; index < 20; index++) one.publish(to, `${index} ${"x".repeat(500_000)}`);
+      await one.flush();
+      two.publish(to, "last");
+      await eventually("all", () => got.texts.length === 21);
+      expect(got.texts.map((text) => text.split(" ")[0])).toEqual([
+        ...Array.from({ length: 20 }, (_, index) => String(index)),
+        "last",
+      ]);
+    });
+
     test("reconnect tells that messages may have been missed; subscriptions go on", async () => {
       const bus = await fixture.client();
       const to = subject();

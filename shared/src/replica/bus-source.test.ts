@@ -70,13 +70,13 @@ function meddled(
 }
 
 describe.each(["embedded", "nats"])("over the %s bus", (kind) => {
-  async function answering(answer: (message: Message, times: number) => unknown) {
+  async function answering(answer: (message: Message, times: number, bus: Bus) => unknown) {
     const { asker, answerer } = await connectBoth(kind);
     let times = 0;
     stack.use(
       await answerer.subscribe(
         subjects.sync("revocations"),
-        (message) => void answer(message, ++times),
+        (message) => void answer(message, ++times, answerer),
       ),
     );
     return {
@@ -108,6 +108,30 @@ describe.each(["embedded", "nats"])("over the %s bus", (kind) => {
     expect(pieces).toBeGreaterThan(5);
   }, 20_000);
 
+  test("a dump of 20 MB arrives as it was", async () => {
+    const dump = new Uint8Array(20 * 1024 * 1024);
+    for (let at = 0; at < dump.length; at += 997) dump[at] = at;
+    const { source } = await answering((message, _times, bus) =>
+      answerSync(message, { mode: "snapshot", epoch, to: 9, dump }, { bus }),
+    );
+    const answer = await source.sync(question, never);
+    expect(answer).toMatchObject({ mode: "snapshot", epoch, to: 9 });
+    expect("dump" in answer && Buffer.compare(answer.dump, dump)).toBe(0);
+  }, 20_000);
+
+  test("an entry longer than a slice, and one with line feeds and other scripts, arrive as they were", async () => {
+    const odd = ["x".repeat(300_000), "line\nfeed\u2028é漢😀", ""].map((body, index) => ({
+      sequence: index + 1,
+      key: "token",
+      body,
+      epoch,
+    }));
+    const { source } = await answering((message) =>
+      answerSync(message, { mode: "delta", epoch, to: 3, entries: odd }),
+    );
+    expect(await source.sync(question, never)).toMatchObject({ entries: odd });
+  });
+
   test("an answer without entries is whole, too", async () => {
     const { source } = await answering((message) =>
       answerSync(message, { mode: "delta", epoch, to: 7, entries: [] }),
@@ -128,6 +152,16 @@ describe.each(["embedded", "nats"])("over the %s bus", (kind) => {
       undefined,
     ],
     ["a piece that is damaged", (_: string | Uint8Array, index: number) => index === 2, "x"],
+    [
+      "a piece that is longer",
+      (_: string | Uint8Array, index: number) => index === 2,
+      "x".repeat(600_000),
+    ],
+    [
+      "a piece that is another one as long",
+      (piece: string | Uint8Array, index: number) => index > 1 && piece.length === 524_288,
+      "x".repeat(524_288),
+    ],
   ])(
     "%s makes the answer fail, and the replica asks again",
     async (_what, hit, instead) => {
@@ -193,19 +227,25 @@ describe.each(["embedded", "nats"])("over the %s bus", (kind) => {
     expect(understood[1]).toBeUndefined();
   });
 
-  test("a beacon that is none is as if it had not been heard", async () => {
+  test("a beacon is heard with its term; one that is none is as if it had not been heard", async () => {
     const { asker, answerer } = await connectBoth(kind);
     const source = createBusSource({ bus: asker, journal: "health", node: "proxy-1" });
     const heads: unknown[] = [];
-    stack.use(await source.beacons((head) => heads.push(head)));
+    stack.use(await source.beacons((head, term) => heads.push([head, term])));
     const head = { epoch, head: 3 };
     const journals = { catalogue: head, health: head, revocations: head };
     for (const beacon of [
       "rubbish",
       JSON.stringify({ v: 2, controlPlane: "cp", journals, proxies: 0 }),
       JSON.stringify({ v: 1, controlPlane: "cp", journals, proxies: 0 }),
+      JSON.stringify({ v: 1, controlPlane: "cp", journals, proxies: 0, term: 4 }),
     ])
       answerer.publish(subjects.beacon, beacon);
-    await vi.waitFor(() => expect(heads).toEqual([head]));
+    await vi.waitFor(() =>
+      expect(heads).toEqual([
+        [head, undefined],
+        [head, 4],
+      ]),
+    );
   });
 });
