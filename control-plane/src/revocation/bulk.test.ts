@@ -167,9 +167,10 @@ describe("nothing is revoked when one is wrong", () => {
     const good = JSON.stringify(jtis(1)[0]);
     const type = { "content-type": "application/x-ndjson" };
     const forged = await token({ jti: "one", exp: 4e9 }, "x".repeat(32));
-    const lines = [good, "", JSON.stringify({ token: forged }), good, '{"token":"x"}'];
+    const lines = ['{"token":"w"}', "", JSON.stringify({ token: forged }), good, '{"token":"x"}'];
     const tokens = await post(lines.join("\n"), "?wait=0", type);
     expect(tokens.json().errors).toMatchObject([
+      { pointer: "/revocations/0/token", line: 1, message: "It is not a JWT." },
       { pointer: "/revocations/1/token", line: 3, message: "Its signature does not verify." },
       { pointer: "/revocations/3/token", line: 5, message: "It is not a JWT." },
     ]);
@@ -184,6 +185,16 @@ describe("nothing is revoked when one is wrong", () => {
     });
     expect(answer.json().errors).toHaveLength(100);
     expect(answer.text).toContain("250 places are wrong");
+  });
+
+  test("of more than 10,000 lines", async () => {
+    const lines = jtis(10_001).map((each) => JSON.stringify(each));
+    const answer = await post(lines.join("\n"), "?wait=0", {
+      "content-type": "application/x-ndjson",
+    });
+    expect(answer.status).toBe(422);
+    expect(answer.text).toContain("more than 10000 in one order");
+    expect(await recorded()).toEqual([]);
   });
 
   test.each([
@@ -240,6 +251,20 @@ describe("the list", () => {
     expect(pages.flatMap(({ revocations }) => revocations)).toEqual(all.revocations);
     expect(all.revocations.map(({ sequence }) => sequence)).toEqual([1, 2, 2, 2, 2, 2, 3, 5]);
     expect(await page("?after=5")).toEqual({ revocations: [] });
+  });
+
+  test("of entries that have all expired has an end, and says where it goes on", async () => {
+    const body = (expiresAt: number) =>
+      JSON.stringify({ v: 1, id: "x", kind: "token", issuer: "me", jti: "x", expiresAt });
+    const append = (expiresAt: number) =>
+      journals.revocations.append({ key: "token", body: body(expiresAt) });
+    await Promise.all(Array.from({ length: 20_000 }, () => append(1)));
+    await append(4e9);
+    const first = await page();
+    expect(first).toEqual({ revocations: [], next: 20_000 });
+    expect(await page(`?after=${first.next}`)).toMatchObject({
+      revocations: [{ sequence: 20_001 }],
+    });
   });
 
   test("hides neither what was recovered without names nor what cannot be read", async () => {
