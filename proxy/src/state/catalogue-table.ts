@@ -1,6 +1,6 @@
 import { CatalogueEntry, catalogueKeys, Config, type InstanceEntry } from "@tocsin/shared/contract";
 import type { Entry, Sequence } from "@tocsin/shared/journal";
-import type { ReplicaTable } from "@tocsin/shared/replica";
+import { EntryRefused, type ReplicaTable } from "@tocsin/shared/replica";
 import { KeyedEntries } from "./keyed-entries.ts";
 
 /** A config and its number. */
@@ -128,7 +128,11 @@ class Catalogue implements CatalogueTable {
     }
   }
 
-  /** Replaces everything at once; but a snapshot without a (valid) config leaves the one that was. */
+  /**
+   * Replaces everything at once; but a snapshot without a (valid) config leaves the one that was.
+   *
+   * @throws EntryRefused when the config cannot be in force; everything else is
+   */
   load(
     changes: readonly { readonly change: CatalogueChange; readonly sequence: Sequence }[],
   ): void {
@@ -149,9 +153,14 @@ class Catalogue implements CatalogueTable {
     }
     for (const service of new Set([...before.keys(), ...this.#services.keys()]))
       this.#listeners.onService(service);
-    for (const { change, sequence } of changes)
-      if (change.kind === "config")
+    for (const { change, sequence } of changes) {
+      if (change.kind !== "config") continue;
+      try {
         this.#configure(change.applied, change.key, change.body, sequence);
+      } catch (error) {
+        throw new EntryRefused(sequence, error);
+      }
+    }
   }
 
   #configure(applied: AppliedConfig, key: string, body: string, sequence: Sequence): void {

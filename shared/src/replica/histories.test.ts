@@ -91,6 +91,22 @@ describe("another history", () => {
   });
 });
 
+test("what is in force under a number that was refused before the journal went back counts no more", async () => {
+  for (const body of [undefined, "poison", undefined]) journal.append("a", body);
+  start();
+  await clock.pass(10);
+  source.feed(journal.append("b", "poison"));
+  expect(replica.status().poisoned).toMatchObject({ count: 2, recent: [2, 4] });
+  journal.rewind(3);
+  source.feed(journal.append("b"));
+  await clock.pass(600);
+  expect(replica.status()).toMatchObject({
+    applied: 4,
+    poisoned: { count: 1, recent: [2] },
+    resyncs: { rewind: 1 },
+  });
+});
+
 describe("a leader who was deposed", () => {
   const old = () => ({ epoch: journal.epoch, head: 1 });
   beforeEach(async () => {

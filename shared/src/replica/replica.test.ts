@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createVirtualClock, type VirtualClock } from "../../../test/harness/virtual-clock.ts";
 import { BusUnavailable } from "../bus/bus.ts";
+import type { Recorded } from "../journal/journal.ts";
 import { silentLog } from "../log.ts";
 import type { Replica, ReplicaOptions } from "./options.ts";
 import { startReplica } from "./replica.ts";
@@ -29,9 +30,9 @@ function start(more: Partial<ReplicaOptions<never>> = {}): void {
   });
 }
 /** Live, with three entries applied. */
-async function startLive(): Promise<void> {
+async function startLive(more: Partial<ReplicaOptions<never>> = {}): Promise<void> {
   for (const key of ["a", "b", "c"]) journal.append(key);
-  start();
+  start(more);
   await clock.pass(10);
   source.beacon(journal.head);
   expect(replica.status()).toMatchObject({ state: "live", applied: 3, head: 3 });
@@ -162,6 +163,58 @@ describe("the feed", () => {
     expect([...table.bodies.keys()]).toEqual(["a", "b", "other"]);
   });
 
+  test("another entry under a number that the answer has, heard before the answer came, means it too", async () => {
+    for (const key of ["a", "b", "c"]) journal.append(key);
+    source.answering = async (question) => {
+      const answer = journal.answer(question);
+      await new Promise<void>((resolve) => clock.after(20, resolve));
+      return answer;
+    };
+    start();
+    await clock.pass(10);
+    journal.rewind(2);
+    source.feed(journal.append("other"));
+    await clock.pass(600);
+    expect(replica.status()).toMatchObject({ applied: 3, resyncs: { rewind: 1 } });
+    expect([...table.bodies.keys()]).toEqual(["a", "b", "other"]);
+  });
+
+  test("a journal that went back once is no reason to believe one who lags later", async () => {
+    await startLive();
+    journal.rewind(2);
+    source.feed(journal.append("other"));
+    await clock.pass(600);
+    const lagging = journal.frozen();
+    for (const key of ["d", "e"]) source.feed(journal.append(key));
+    source.answering = (question) =>
+      Promise.resolve(lagging.answer({ ...question, atLeast: 0 }, "snapshot"));
+    source.comeBack();
+    await clock.pass(1_000);
+    expect(replica.status()).toMatchObject({ state: "syncing", applied: 5 });
+    expect(table.bodies.has("e")).toBe(true);
+  });
+
+  test("an entry that comes again while others of its kind still wait is not waited for", async () => {
+    await startLive({
+      timings: { sliceMs: 0 },
+      pause: () => new Promise((resolve) => clock.after(2, resolve)),
+    });
+    const [four, five, six] = ["d", "e", "f"].map((key) => journal.append(key)) as [
+      Recorded,
+      Recorded,
+      Recorded,
+    ];
+    for (const entry of [six, five, four, six]) source.feed(entry);
+    expect(replica.status().applied).toBe(6);
+    const [seven, eight] = [journal.append("g"), journal.append("h")];
+    source.beacon(journal.head);
+    await clock.pass(40);
+    source.feed(seven);
+    await clock.pass(40);
+    source.feed(eight);
+    expect(replica.status()).toMatchObject({ state: "live", applied: 8, gaps: 0 });
+  });
+
   test("a backlog beyond its bound is dropped, and repaired by asking", async () => {
     for (const key of ["a", "b", "c"]) journal.append(key);
     start({ timings: { backlog: 10 } });
@@ -281,8 +334,13 @@ describe("a connection that came back", () => {
     await startLive();
     for (const key of ["d", "e"]) journal.append(key);
     source.comeBack();
+    expect(replica.status().state).toBe("syncing");
     await clock.pass(600);
-    expect(replica.status()).toMatchObject({ applied: 5, resyncs: { reconnect: 1 } });
+    expect(replica.status()).toMatchObject({
+      state: "live",
+      applied: 5,
+      resyncs: { reconnect: 1 },
+    });
   });
 
   test("in the middle of a question asks no second one, and misses nothing", async () => {

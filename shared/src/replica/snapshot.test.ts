@@ -240,6 +240,49 @@ describe("a long answer", () => {
   });
 });
 
+describe("a delta", () => {
+  beforeEach(async () => {
+    for (const key of ["a", "b", "c"]) journal.append(key);
+    start();
+    await clock.pass(10);
+    source.beacon(journal.head);
+  });
+
+  test("in another order than that of its numbers is applied in theirs", async () => {
+    for (const key of ["d", "e", "f"]) journal.append(key);
+    source.answering = async (question) => {
+      const answer = journal.answer(question);
+      if (!("entries" in answer)) throw new Error("entries were asked for");
+      return { ...answer, entries: answer.entries.toReversed() };
+    };
+    source.comeBack();
+    await clock.pass(300);
+    expect(table.applied).toEqual([4, 5, 6]);
+  });
+
+  test("may end beyond its last entry: what is no longer kept in between is no hole", async () => {
+    source.answering = () =>
+      Promise.resolve({ mode: "delta", epoch: journal.epoch, to: 9, entries: [] });
+    source.beacon({ epoch: journal.epoch, head: 9 });
+    await clock.pass(300);
+    expect(replica.status()).toMatchObject({ state: "live", applied: 9, head: 9, gaps: 1 });
+  });
+});
+
+describe("a question for everything", () => {
+  test("says how far the journal was by the last beacon, if that is fresh", async () => {
+    source.answering = () => Promise.reject(new Error("nobody"));
+    start();
+    await clock.pass(0);
+    expect(source.asked.at(-1)).toEqual({ epoch: undefined, applied: 0, atLeast: 0 });
+    source.beacon({ epoch: "epoch-1", head: 7 });
+    await clock.pass(1_200);
+    expect(source.asked.at(-1)).toEqual({ epoch: undefined, applied: 0, atLeast: 7 });
+    await clock.pass(4_000);
+    expect(source.asked.at(-1)).toEqual({ epoch: undefined, applied: 0, atLeast: 0 });
+  });
+});
+
 describe("staleness", () => {
   test("after an answer is the time since the question, not since the answer", async () => {
     journal.append("a");
@@ -281,4 +324,26 @@ test("an entry of a snapshot that cannot be put in force is told by its number; 
     applied: 3,
     poisoned: { count: 1, sequence: 2, error: "no such certificate", recent: [2] },
   });
+});
+
+test("disposed at any moment while it subscribes, it hears nothing any more and asks nothing", async () => {
+  journal.append("a");
+  for (let turns = 0; turns < 12; turns++) {
+    const ready = Promise.withResolvers<void>();
+    const slow = new ModelSource(journal, clock);
+    const beacons = slow.beacons.bind(slow);
+    slow.beacons = async (onHead) => {
+      await ready.promise;
+      return beacons(onHead);
+    };
+    start({ source: slow });
+    await clock.pass(0);
+    ready.resolve();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    await replica[Symbol.asyncDispose]();
+    await clock.pass(10);
+    expect(slow.subscribed).toBe(false);
+    expect(replica.status()).toMatchObject({ epoch: undefined });
+    expect(clock.timers).toBe(0);
+  }
 });
