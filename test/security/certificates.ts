@@ -25,10 +25,8 @@ const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-n
 export function createAuthority(directory: string, name: string): Authority {
   const certificate = join(directory, `${name}.pem`);
   const key = join(directory, `${name}.key`);
-  openssl(
-    ...["req", "-x509", ...newKey, "-subj", `/CN=${name}`, "-days", "2"],
-    ...["-keyout", key, "-out", certificate],
-  );
+  const files = ["-keyout", key, "-out", certificate];
+  openssl("req", "-x509", ...newKey, "-subj", `/CN=${name}`, "-days", "2", ...files);
   return {
     certificate,
     issue(leaf, { names = "DNS:client", days = 1 } = {}) {
@@ -43,10 +41,9 @@ export function createAuthority(directory: string, name: string): Authority {
         `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`,
       );
       openssl("req", ...newKey, "-subj", `/CN=${leaf}`, "-keyout", pair.key, "-out", request);
-      openssl(
-        ...["x509", "-req", "-in", request, "-CA", certificate, "-CAkey", key, "-CAcreateserial"],
-        ...["-days", String(days), "-extfile", extensions, "-out", pair.certificate],
-      );
+      const signer = ["-CA", certificate, "-CAkey", key, "-CAcreateserial"];
+      const terms = ["-days", String(days), "-extfile", extensions];
+      openssl("x509", "-req", "-in", request, ...signer, ...terms, "-out", pair.certificate);
       return pair;
     },
   };

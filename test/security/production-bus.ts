@@ -39,7 +39,10 @@ export async function startProductionBus(): Promise<ProductionBus> {
   execFileSync(process.execPath, [
     join(root, "deploy/nats/users.ts"),
     users,
-    ...["control-plane:control-plane-1", "proxy:proxy-1", "service:users", "operator:alice"],
+    "control-plane:control-plane-1",
+    "proxy:proxy-1",
+    "service:users",
+    "operator:alice",
     "leaf:host-1=proxy:proxy-2,service:content",
   ]);
 
@@ -47,6 +50,7 @@ export async function startProductionBus(): Promise<ProductionBus> {
   const client = authority.issue("client");
   const server = authority.issue("server", { names: "DNS:localhost,IP:127.0.0.1" });
   const leafPort = await freePort();
+  const link = stack.use(await startRelay(leafPort));
   const place = (name: string, config: string, usersFile: string) => {
     const own = join(directory, name);
     mkdirSync(join(own, "tls"), { recursive: true });
@@ -61,7 +65,11 @@ export async function startProductionBus(): Promise<ProductionBus> {
     copyFileSync(usersFile, join(own, "users.conf"));
     const text = readFileSync(join(root, "deploy/nats", config), "utf8")
       .replaceAll("/etc/nats", own)
-      .replace("port: 7422", `host: 127.0.0.1, port: ${leafPort}`);
+      // Else the hub tells the leaf where it really is, and the leaf goes around the relay.
+      .replace(
+        "port: 7422",
+        `host: 127.0.0.1, port: ${leafPort}, advertise: "localhost:${link.port}"`,
+      );
     writeFileSync(join(own, config), text);
     return join(own, config);
   };
@@ -69,7 +77,6 @@ export async function startProductionBus(): Promise<ProductionBus> {
   const hub = stack.use(
     await startNats({ config: place("hub", "production.conf", join(users, "users.conf")) }),
   );
-  const link = stack.use(await startRelay(leafPort));
   const password = readFileSync(join(users, "leaf-host-1/password"), "utf8").trim();
   const leaf = stack.use(
     await startNats({
