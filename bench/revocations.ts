@@ -55,12 +55,14 @@ const known = jtis.map((jti) => ({
   issuer,
   subject: "s",
   issuedAt: expiresAt,
+  jti,
   fingerprint: set.fingerprint(issuer, jti),
 }));
 const unknown = jtis.map((jti) => ({
   issuer,
   subject: "s",
   issuedAt: expiresAt,
+  jti,
   fingerprint: set.fingerprint("other", jti),
 }));
 const shuffle = <T>(list: T[]) => {

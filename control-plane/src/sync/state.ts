@@ -83,7 +83,7 @@ export class State implements AsyncDisposable {
     // Five minutes of tolerance are the most that a config may grant an issuer's clock.
     this.revocations = new LoggedEntries(
       RevocationEntry,
-      ({ expiresAt }) => expiresAt + 600 < nowSeconds(),
+      (entry) => expiryOf(entry) + 600 < nowSeconds(),
     );
     const source = (journal: JournalName) =>
       createJournalSource({
@@ -256,5 +256,18 @@ export class State implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
+  }
+}
+
+/** When all that an entry takes back has expired, in Unix seconds. */
+function expiryOf(entry: RevocationEntry): number {
+  switch (entry.kind) {
+    case "token":
+    case "user":
+      return entry.expiresAt;
+    case "batch":
+      return Math.max(...entry.items.map(({ expiresAt }) => expiresAt));
+    default:
+      return Infinity;
   }
 }

@@ -140,6 +140,7 @@ class TokenIdentity implements ConfigurableIdentity {
         issuer: rules.issuer,
         subject: claims.subject,
         issuedAt: claims.issuedAt,
+        jti: claims.tokenId,
         fingerprint:
           claims.tokenId === undefined
             ? undefined

@@ -59,6 +59,7 @@ const isRevoked = ({ revocations }: Fleet, jti: string) =>
     issuer: "shop",
     subject: "s",
     issuedAt: 0,
+    jti,
     fingerprint: revocations.fingerprint("shop", jti),
   });
 const eligible = (started: Fleet, service: string) =>
@@ -150,6 +151,8 @@ describe("an order", () => {
       "two routes for one path",
       expect.stringContaining("JSON"),
     ]);
+    // Each says what else was refused, so that it is no proof of that.
+    expect(control.acks.map(({ refused }) => refused)).toEqual([[], [2], [2, 3], [2, 3, 4]]);
     expect(started.config()?.revision).toBe(1);
     expect(started.replicas().catalogue.poisoned).toMatchObject({ count: 3, sequence: 4 });
     await control.append("catalogue", "config", config(5), "order-5");

@@ -1,11 +1,16 @@
-import { RevocationEntry } from "@tocsin/shared/contract";
+import type { RevocationEntry } from "@tocsin/shared/contract";
 import type { ReplicaTable } from "@tocsin/shared/replica";
-import type { Fingerprint, RevocationSet } from "@tocsin/shared/revocations";
+import {
+  primaryKeyOf,
+  readRevocation,
+  type Fingerprint,
+  type RevocationSet,
+} from "@tocsin/shared/revocations";
 
 /** A revocation as the set takes it. Of a token nothing but its fingerprint is kept, because a snapshot may hold a million. */
 export type RevocationChange =
   | { readonly kind: "token"; readonly token: Fingerprint; readonly expiresAt: number }
-  | Extract<RevocationEntry, { kind: "user" }>;
+  | { readonly kind: "other"; readonly entry: RevocationEntry };
 
 export interface RevocationTableOptions {
   readonly revocations: RevocationSet;
@@ -16,17 +21,16 @@ export interface RevocationTableOptions {
 /** What was taken back. A union: a snapshot adds to what is held, and nothing but expiry takes away. */
 export function createRevocationTable(
   options: RevocationTableOptions,
-): ReplicaTable<RevocationChange> {
+): ReplicaTable<RevocationChange> & Required<Pick<ReplicaTable<RevocationChange>, "loadDump">> {
   const { revocations, forgetBefore } = options;
 
   function add(change: RevocationChange, now: number): void {
-    const { expiresAt } = change;
-    if (expiresAt < now) return;
     switch (change.kind) {
       case "token":
-        return revocations.addToken(change.token, expiresAt);
-      case "user":
-        return revocations.addUser(change.subject, change.issuer, change.issuedBefore, expiresAt);
+        if (change.expiresAt >= now) revocations.addToken(change.token, change.expiresAt);
+        return;
+      case "other":
+        return revocations.apply(change.entry, now);
       default:
         return change satisfies never;
     }
@@ -34,8 +38,8 @@ export function createRevocationTable(
 
   return {
     decode({ body }) {
-      const entry = RevocationEntry.parse(JSON.parse(body));
-      if (entry.kind === "user") return entry;
+      const entry = readRevocation(body);
+      if (entry.kind !== "token") return { kind: "other", entry };
       const { kind, issuer, jti, expiresAt } = entry;
       return { kind, token: revocations.fingerprint(issuer, jti), expiresAt };
     },
@@ -43,6 +47,12 @@ export function createRevocationTable(
     load(changes) {
       const now = forgetBefore();
       for (const { change } of changes) add(change, now);
+    },
+    async loadDump(dump) {
+      await revocations.merge(dump, forgetBefore());
+      // Whoever sent it knows which key is the fleet's: what this proxy holds is to be of use to others.
+      const key = primaryKeyOf(dump);
+      if (key !== undefined) revocations.useKey(key);
     },
   };
 }

@@ -332,10 +332,11 @@ describe("revocations", () => {
         issuer: "shop",
         subject: "s",
         issuedAt: 5_000,
+        jti,
         fingerprint: revocations.fingerprint("shop", jti),
       });
     const hasUser = (subject: string, issuer: string) =>
-      revocations.has({ issuer, subject, issuedAt: 500, fingerprint: undefined });
+      revocations.has({ issuer, subject, issuedAt: 500, jti: undefined, fingerprint: undefined });
     return { revocations, table, has, hasUser };
   };
   const user = {

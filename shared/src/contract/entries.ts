@@ -183,5 +183,12 @@ export const FingerprintsEntry = z.strictObject({
 });
 export type FingerprintsEntry = z.infer<typeof FingerprintsEntry>;
 
-export const RevocationEntry = Revocation;
+/** What the journal of revocations holds. A fingerprint key there counts from that entry on. */
+export const RevocationEntry = z.discriminatedUnion("kind", [
+  TokenRevocation,
+  UserRevocation,
+  BatchRevocation,
+  FingerprintKey,
+  FingerprintsEntry,
+]);
 export type RevocationEntry = z.infer<typeof RevocationEntry>;

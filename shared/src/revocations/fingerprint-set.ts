@@ -7,9 +7,10 @@
  * Segments by fingerprint, not tables by expiry hour: the expiry of an entry is what the one who revoked said, not what the token
  * says, so that a lookup would have to ask the table of every hour.
  */
-const segmentCount = 256;
+export const segmentCount = 256;
 /** high, low, expiry; an expiry of 0 marks a free slot. */
-const wordsPerSlot = 3;
+export const wordsPerToken = 3;
+export const bytesPerToken = wordsPerToken * 4;
 const leastSlots = 8;
 const latest = 0xffff_ffff;
 
@@ -57,7 +58,7 @@ export class FingerprintSet {
     const words = this.#segments[index]!;
     const mask = this.#masks[index]!;
     for (let slot = low & mask; ; slot = (slot + 1) & mask) {
-      const at = slot * wordsPerSlot;
+      const at = slot * wordsPerToken;
       if (words[at + 2] === 0) return false;
       if (words[at + 1] === low && words[at] === high) return true;
     }
@@ -77,7 +78,7 @@ export class FingerprintSet {
       this.#next = (index + 1) % segmentCount;
       const words = this.#segments[index]!;
       let expired = 0;
-      for (let at = 2; at < words.length; at += wordsPerSlot)
+      for (let at = 2; at < words.length; at += wordsPerToken)
         if (words[at] !== 0 && words[at]! < now) expired += 1;
       if (expired === 0) continue;
       const slots = slotsFor(this.#counts[index]! - expired);
@@ -87,32 +88,62 @@ export class FingerprintSet {
     return forgotten;
   }
 
-  /** All entries, three words each: high, low, expiry. */
-  dump(): Uint32Array {
-    const dump = new Uint32Array(this.#size * wordsPerSlot);
-    let end = 0;
-    for (const words of this.#segments) {
-      for (let at = 0; at < words.length; at += wordsPerSlot) {
-        if (words[at + 2] === 0) continue;
-        dump[end] = words[at]!;
-        dump[end + 1] = words[at + 1]!;
-        dump[end + 2] = words[at + 2]!;
-        end += wordsPerSlot;
-      }
+  /** When an entry may be forgotten, in Unix seconds; 0: it is not there. */
+  expiryOf(high: number, low: number): number {
+    const index = high >>> 24;
+    const words = this.#segments[index]!;
+    const mask = this.#masks[index]!;
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
+      const at = slot * wordsPerToken;
+      const expiry = words[at + 2]!;
+      if (expiry === 0 || (words[at + 1] === low && words[at] === high)) return expiry;
     }
-    return dump;
   }
 
-  /** Adds what {@link dump} gave. */
-  load(dump: Uint32Array): void {
-    const coming = this.#counts.slice();
-    for (let at = 0; at + 2 < dump.length; at += wordsPerSlot) coming[dump[at]! >>> 24]! += 1;
-    for (let index = 0; index < segmentCount; index += 1) {
-      const slots = slotsFor(coming[index]!);
-      if (slots > this.#masks[index]! + 1) this.#rebuild(index, slots, 0);
+  /** How many entries a segment holds. */
+  countIn(segment: number): number {
+    return this.#counts[segment]!;
+  }
+
+  /** The entries of a segment, three words each: high, low, expiry. */
+  entriesIn(segment: number): Uint32Array {
+    const words = this.#segments[segment]!;
+    const entries = new Uint32Array(this.#counts[segment]! * wordsPerToken);
+    let end = 0;
+    for (let at = 0; at < words.length; at += wordsPerToken) {
+      if (words[at + 2] === 0) continue;
+      entries[end] = words[at]!;
+      entries[end + 1] = words[at + 1]!;
+      entries[end + 2] = words[at + 2]!;
+      end += wordsPerToken;
     }
-    for (let at = 0; at + 2 < dump.length; at += wordsPerSlot)
-      this.add(dump[at]!, dump[at + 1]!, dump[at + 2]!);
+    return entries;
+  }
+
+  /**
+   * Adds entries as {@link entriesIn} gives them, but for those that expired before `now`. Room is made once for all of one segment
+   * that stand together, and none for those that are there already.
+   *
+   * @param now Unix seconds
+   * @returns how many were not there before
+   */
+  addAll(entries: Uint32Array, now: number): number {
+    const before = this.#size;
+    for (let from = 0; from < entries.length;) {
+      const index = entries[from]! >>> 24;
+      let to = from;
+      let coming = 0;
+      for (; to < entries.length && entries[to]! >>> 24 === index; to += wordsPerToken) {
+        const isLive = entries[to + 2]! >= now;
+        if (isLive && !this.has(entries[to]!, entries[to + 1]!)) coming += 1;
+      }
+      const slots = slotsFor(this.#counts[index]! + coming);
+      if (slots > this.#masks[index]! + 1) this.#rebuild(index, slots, 0);
+      for (; from < to; from += wordsPerToken)
+        if (entries[from + 2]! >= now)
+          this.add(entries[from]!, entries[from + 1]!, entries[from + 2]!);
+    }
+    return this.#size - before;
   }
 
   /** Moves what expires at `now` or later into a fresh segment. */
@@ -122,7 +153,7 @@ export class FingerprintSet {
     const words = this.#replace(index, slots);
     const mask = slots - 1;
     let count = 0;
-    for (let at = 0; at < before.length; at += wordsPerSlot) {
+    for (let at = 0; at < before.length; at += wordsPerToken) {
       const expiry = before[at + 2]!;
       if (expiry === 0 || expiry < now) continue;
       put(words, mask, before[at]!, before[at + 1]!, expiry);
@@ -133,7 +164,7 @@ export class FingerprintSet {
   }
 
   #replace(index: number, slots: number): Uint32Array {
-    const words = new Uint32Array(slots * wordsPerSlot);
+    const words = new Uint32Array(slots * wordsPerToken);
     this.#segments[index] = words;
     this.#masks[index] = slots - 1;
     return words;
@@ -150,7 +181,7 @@ function slotsFor(count: number): number {
 /** @returns false when it was there; its expiry is then the later one */
 function put(words: Uint32Array, mask: number, high: number, low: number, expiry: number): boolean {
   for (let slot = low & mask; ; slot = (slot + 1) & mask) {
-    const at = slot * wordsPerSlot;
+    const at = slot * wordsPerToken;
     if (words[at + 2] === 0) {
       words[at] = high;
       words[at + 1] = low;

@@ -1,15 +1,12 @@
 import { randomFillSync } from "node:crypto";
-import { z } from "zod";
-import { FingerprintSet } from "./fingerprint-set.ts";
-import { sipHash } from "./sip-hash.ts";
+import type { FingerprintsEntry, RevocationEntry } from "../contract/entries.ts";
+import { turn } from "../replica/slices.ts";
+import { blocksOf, DumpWriter } from "./dump-format.ts";
+import { bytesPerToken, segmentCount } from "./fingerprint-set.ts";
+import { Generation, keyBytes, type Fingerprint } from "./generation.ts";
+import { lackingMarks, lackingTokens } from "./lacking.ts";
 import { UserMarks } from "./user-marks.ts";
 import type { DumpedMark } from "./user-marks.ts";
-
-/** What a token is known by: its issuer and `jti` in 64 bits, under this set's key. */
-export interface Fingerprint {
-  readonly high: number;
-  readonly low: number;
-}
 
 /** What is asked about: a verified token, by what cannot be spelled in two ways. */
 export interface Credential {
@@ -17,37 +14,42 @@ export interface Credential {
   readonly subject: string;
   /** Unix seconds. */
   readonly issuedAt: number;
-  /** Absent: the token has no `jti` and can only be revoked by its user. */
+  /** Absent: the token can only be revoked by its user. */
+  readonly jti: string | undefined;
+  /**
+   * Of issuer and `jti`, made once, so that the usual question costs no hash. Absent, or of a set that has another key by now: it is
+   * made anew for each question.
+   */
   readonly fingerprint: Fingerprint | undefined;
 }
 
-/** `TOCSREV1` */
-const magic = Buffer.from("TOCSREV1");
-const keyBytes = 16;
-const headBytes = magic.length + keyBytes + 8;
-
+/** Tokens that are taken in before others have their turn: about two milliseconds' worth. */
+const tokensAtOnce = 8_192;
+const marksPerBlock = 4_096;
 const usersSweepSeconds = 60;
-
-/** Issuer and `jti` have at most 512 characters each, 3 bytes a character, and something between them. */
-const scratch = new Uint32Array(800);
-const scratchBytes = new Uint8Array(scratch.buffer);
-const encoder = new TextEncoder();
 
 /**
  * What was taken back: single tokens by issuer and `jti`, and all tokens of a subject issued up to a moment. It only grows, but for
  * what has expired. Exact as far as 64 bits under a secret key are: no two tokens are mistaken for each other by design or by luck.
+ *
+ * The key is the fleet's, so that the set can be handed from node to node as it is. Of tokens under another key only the
+ * fingerprints are known; they stay in an older generation until they have expired, and every question is put to it too.
  */
 export class RevocationSet {
-  readonly #key: Uint32Array;
-  readonly #tokens = new FingerprintSet();
+  #primary: Generation;
+  #older: Generation[] = [];
   readonly #users = new UserMarks();
   #version = 1;
   #usersSweptAt = 0;
 
   /** @param key 16 bytes. Default: random, so that nobody can prepare texts whose fingerprints meet. */
   constructor(key: Uint8Array = randomFillSync(new Uint8Array(keyBytes))) {
-    if (key.length !== keyBytes) throw new RangeError(`a key has ${keyBytes} bytes`);
-    this.#key = new Uint32Array(new Uint8Array(key).buffer);
+    this.#primary = new Generation(key);
+  }
+
+  /** The primary key: what is added from now on is under it. */
+  get key(): Uint8Array {
+    return this.#primary.keyAsBytes;
   }
 
   /** Grows with each addition: who asked at this version has an answer that still holds. Starts above 0. */
@@ -57,25 +59,34 @@ export class RevocationSet {
 
   /** Tokens and users held. */
   get size(): number {
-    return this.#tokens.size + this.#users.size;
+    return this.#sum(({ tokens }) => tokens.size) + this.#users.size;
   }
 
   /** Memory of the tokens, in bytes. */
   get bytes(): number {
-    return this.#tokens.bytes;
+    return this.#sum(({ tokens }) => tokens.bytes);
+  }
+
+  /**
+   * Makes this the primary key. A set without tokens adopts it; another one keeps what it has under the old key, as an older
+   * generation.
+   *
+   * @param key 16 bytes
+   */
+  useKey(key: Uint8Array): void {
+    const before = this.#primary;
+    if (before.isUnder(key)) return;
+    this.#primary =
+      this.#older.find((generation) => generation.isUnder(key)) ?? new Generation(key);
+    this.#older = this.#older.filter((generation) => generation !== this.#primary);
+    if (before.tokens.size > 0) this.#older.push(before);
+    // Nothing more is revoked, but a dump is another one.
+    this.#version += 1;
   }
 
   /** @throws RangeError when the texts are longer than any issuer or `jti` may be */
   fingerprint(issuer: string, jti: string): Fingerprint {
-    let length = encodeInto(issuer, 0);
-    // 0xFF is in no UTF-8 text, so that ("ab", "c") and ("a", "bc") differ.
-    scratchBytes[length] = 0xff;
-    length = encodeInto(jti, length + 1);
-    // The last block is filled with zeros.
-    scratchBytes.fill(0, length, (length + 7) & ~7);
-    const fingerprint = { high: 0, low: 0 };
-    sipHash(this.#key, scratch, length, fingerprint);
-    return fingerprint;
+    return this.#primary.fingerprint(issuer, jti);
   }
 
   /**
@@ -83,7 +94,10 @@ export class RevocationSet {
    * @param expiresAt Unix seconds after which the entry may be forgotten
    */
   addToken(token: Fingerprint, expiresAt: number): void {
-    if (this.#tokens.add(token.high, token.low, expiresAt)) this.#version += 1;
+    const { key } = token;
+    const { tokens } =
+      key === this.#primary.key ? this.#primary : this.#under(new Uint8Array(key.buffer));
+    if (tokens.add(token.high, token.low, expiresAt)) this.#version += 1;
   }
 
   /**
@@ -100,11 +114,45 @@ export class RevocationSet {
     if (this.#users.add(subject, issuer, issuedBefore, expiresAt)) this.#version += 1;
   }
 
+  /**
+   * Puts an entry of the journal in force, but for what expired before `forgetBefore` (Unix seconds).
+   *
+   * @throws Error or RangeError when it cannot be; then nothing of it is
+   */
+  apply(entry: RevocationEntry, forgetBefore: number): void {
+    switch (entry.kind) {
+      case "token":
+        if (entry.expiresAt < forgetBefore) return;
+        if (this.#primary.add(entry.issuer, entry.jti, entry.expiresAt)) this.#version += 1;
+        return;
+      case "user":
+        if (entry.expiresAt < forgetBefore) return;
+        return this.addUser(entry.subject, entry.issuer, entry.issuedBefore, entry.expiresAt);
+      case "batch":
+        for (const item of entry.items) this.apply(item, forgetBefore);
+        return;
+      case "fingerprint-key":
+        return this.useKey(Buffer.from(entry.key, "base64url"));
+      case "fingerprints": {
+        const tokens = Buffer.from(entry.tokens, "base64");
+        if (tokens.length % bytesPerToken !== 0) throw new Error("half a fingerprint");
+        this.#addTokens(Buffer.from(entry.key, "base64url"), tokens, forgetBefore);
+        return this.#addMarks(entry.users, forgetBefore);
+      }
+      default:
+        return entry satisfies never;
+    }
+  }
+
   has(credential: Credential): boolean {
-    const { fingerprint } = credential;
-    if (fingerprint !== undefined && this.#tokens.has(fingerprint.high, fingerprint.low))
-      return true;
-    return this.#users.covers(credential.subject, credential.issuer, credential.issuedAt);
+    const { fingerprint, jti, issuer } = credential;
+    const primary = this.#primary;
+    if (fingerprint !== undefined && fingerprint.key === primary.key) {
+      if (primary.tokens.has(fingerprint.high, fingerprint.low)) return true;
+    } else if (jti !== undefined && primary.has(issuer, jti)) return true;
+    if (this.#older.length > 0 && jti !== undefined)
+      for (const generation of this.#older) if (generation.has(issuer, jti)) return true;
+    return this.#users.covers(credential.subject, issuer, credential.issuedAt);
   }
 
   /**
@@ -115,7 +163,10 @@ export class RevocationSet {
    * @returns how many entries were forgotten
    */
   sweep(now: number, segments?: number): number {
-    let forgotten = this.#tokens.sweep(now, segments);
+    let forgotten = this.#primary.tokens.sweep(now, segments);
+    for (const { tokens } of this.#older) forgotten += tokens.sweep(now, segments);
+    if (this.#older.some(({ tokens }) => tokens.size === 0))
+      this.#older = this.#older.filter(({ tokens }) => tokens.size > 0);
     if (segments === undefined || now - this.#usersSweptAt >= usersSweepSeconds) {
       this.#usersSweptAt = now;
       forgotten += this.#users.sweep(now);
@@ -123,65 +174,124 @@ export class RevocationSet {
     return forgotten;
   }
 
-  /** The whole set with its key, for a file that only this user may read. */
+  /** The whole set with its keys: for those alone who may know them, in one piece. */
   dump(): Uint8Array {
-    const tokens = this.#tokens.dump();
-    const users = Buffer.from(JSON.stringify([...this.#users.dump()]));
-    const dump = Buffer.allocUnsafe(headBytes + tokens.byteLength + users.length);
-    magic.copy(dump);
-    dump.set(new Uint8Array(this.#key.buffer), magic.length);
-    dump.writeDoubleLE(this.#tokens.size, magic.length + keyBytes);
-    dump.set(new Uint8Array(tokens.buffer), headBytes);
-    users.copy(dump, headBytes + tokens.byteLength);
-    return dump;
+    return Buffer.concat([...this.dumpInParts()]);
   }
 
   /**
-   * A set as {@link dump} left it, under the same key.
+   * The same, in parts, of which each is made when it is asked for. What is added meanwhile may be in it or not.
+   */
+  *dumpInParts(): Generator<Uint8Array> {
+    const writer = new DumpWriter();
+    yield writer.begin();
+    for (const generation of [this.#primary, ...this.#older]) {
+      yield writer.key(generation.keyAsBytes);
+      for (let segment = 0; segment < segmentCount; segment += 1)
+        if (generation.tokens.countIn(segment) > 0)
+          yield writer.tokens(generation.tokens.entriesIn(segment));
+    }
+    let marks: DumpedMark[] = [];
+    for (const mark of this.#users.dump()) {
+      marks.push(mark);
+      if (marks.length < marksPerBlock) continue;
+      yield writer.users(marks);
+      marks = [];
+    }
+    if (marks.length > 0) yield writer.users(marks);
+    yield writer.end();
+  }
+
+  /**
+   * A set as {@link dump} left it, under the same keys.
    *
    * @throws Error when the bytes are not a whole dump
    */
   static restore(bytes: Uint8Array): RevocationSet {
-    const dump = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (dump.length < headBytes || !dump.subarray(0, magic.length).equals(magic))
-      throw new Error("not a dump of revocations");
-    const count = dump.readDoubleLE(magic.length + keyBytes);
-    const end = headBytes + count * 12;
-    if (!Number.isSafeInteger(count) || count < 0 || end > dump.length)
-      throw new Error("a dump of revocations that is cut short");
-    const set = new RevocationSet(dump.subarray(magic.length, magic.length + keyBytes));
-    // A copy, because words must begin at a multiple of four.
-    set.#tokens.load(new Uint32Array(new Uint8Array(dump.subarray(headBytes, end)).buffer));
-    const users = DumpedMarks.parse(JSON.parse(dump.toString("utf8", end)));
-    for (const [subject, issuer, issuedBefore, expiresAt] of users)
-      set.#users.add(subject, issuer ?? undefined, issuedBefore, expiresAt);
-    set.#version += 1;
+    for (const _ of blocksOf(bytes));
+    const set = new RevocationSet();
+    for (const _ of set.#absorb(bytes, 0));
     return set;
   }
-}
 
-/** @returns where the text ends */
-function encodeInto(text: string, at: number): number {
-  if (at + text.length + 16 > scratchBytes.length) throw tooLong();
-  // Nearly all are ASCII, and for so few characters the way into the encoder takes longer than the way through this loop.
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index);
-    if (code > 0x7f) return encodeAnyInto(text, at);
-    scratchBytes[at + index] = code;
+  /**
+   * Adds what a dump holds, generation by generation, but for what expired before `forgetBefore` (Unix seconds). A set without tokens
+   * adopts its primary key. Works in slices of a few milliseconds; the set may be used between them.
+   *
+   * @throws Error when the bytes are not a whole dump; then nothing of it was added
+   */
+  async merge(dump: Uint8Array, forgetBefore: number): Promise<void> {
+    for (const _ of blocksOf(dump)) await turn();
+    for (const _ of this.#absorb(dump, forgetBefore)) await turn();
   }
-  return at + text.length;
-}
 
-function encodeAnyInto(text: string, at: number): number {
-  const { read, written } = encoder.encodeInto(text, scratchBytes.subarray(at));
-  if (read < text.length || at + written + 16 > scratchBytes.length) throw tooLong();
-  return at + written;
-}
+  /**
+   * What this set holds and the other one lacks, or would forget earlier, as entries to be appended: each in less than 400 KB of
+   * JSON, what expired before `forgetBefore` (Unix seconds) left out.
+   */
+  *lacking(other: RevocationSet, forgetBefore: number): Generator<FingerprintsEntry> {
+    for (const generation of [this.#primary, ...this.#older]) {
+      if (generation.tokens.size === 0) continue;
+      yield* lackingTokens(generation, other.#find(generation.keyAsBytes), forgetBefore);
+    }
+    yield* lackingMarks(this.#users, other.#users, this.#primary, forgetBefore);
+  }
 
-function tooLong(): RangeError {
-  return new RangeError("an issuer or jti is too long");
-}
+  /** Takes in a dump that was checked; yields wherever others may have their turn. */
+  *#absorb(dump: Uint8Array, forgetBefore: number): Generator<void> {
+    let key: Uint8Array | undefined;
+    for (const block of blocksOf(dump)) {
+      switch (block.kind) {
+        case "key":
+          if (key === undefined && this.#primary.tokens.size === 0) this.useKey(block.key);
+          key = block.key;
+          break;
+        case "tokens":
+          for (let at = 0; at < block.bytes.length; at += tokensAtOnce * bytesPerToken) {
+            this.#addTokens(
+              key!,
+              block.bytes.subarray(at, at + tokensAtOnce * bytesPerToken),
+              forgetBefore,
+            );
+            yield;
+          }
+          break;
+        case "users":
+          this.#addMarks(block.marks, forgetBefore);
+          yield;
+          break;
+        default:
+          block satisfies never;
+      }
+    }
+  }
 
-const DumpedMarks = z.array(
-  z.tuple([z.string(), z.string().nullable(), z.number(), z.number()]),
-) satisfies z.ZodType<DumpedMark[]>;
+  #addTokens(key: Uint8Array, bytes: Uint8Array, forgetBefore: number): void {
+    // A copy, because words must begin at a multiple of four.
+    const entries = new Uint32Array(Uint8Array.from(bytes).buffer);
+    // Looked for anew each time: a generation may have become empty, and been dropped, since the last slice.
+    if (this.#under(key).tokens.addAll(entries, forgetBefore) > 0) this.#version += 1;
+  }
+
+  #addMarks(marks: readonly DumpedMark[], forgetBefore: number): void {
+    for (const [subject, issuer, issuedBefore, expiresAt] of marks)
+      if (expiresAt >= forgetBefore)
+        this.addUser(subject, issuer ?? undefined, issuedBefore, expiresAt);
+  }
+
+  #find(key: Uint8Array): Generation | undefined {
+    if (this.#primary.isUnder(key)) return this.#primary;
+    return this.#older.find((generation) => generation.isUnder(key));
+  }
+
+  /** The generation of a key, made when there is none. */
+  #under(key: Uint8Array): Generation {
+    let generation = this.#find(key);
+    if (generation === undefined) this.#older.push((generation = new Generation(key)));
+    return generation;
+  }
+
+  #sum(of: (generation: Generation) => number): number {
+    return this.#older.reduce((sum, generation) => sum + of(generation), of(this.#primary));
+  }
+}

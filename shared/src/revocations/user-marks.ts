@@ -6,7 +6,7 @@ interface Mark {
   expiresAt: number;
 }
 
-/** A mark as it is kept on disk: subject, issuer or null for every issuer, issued before, expires at. */
+/** A mark as it is kept and sent: subject, issuer or null for every issuer, issued before, expires at. */
 export type DumpedMark = readonly [string, string | null, number, number];
 
 /** For each subject, at one issuer or at all, since when its tokens count again. */
@@ -49,6 +49,13 @@ export class UserMarks {
     if (everywhere !== undefined && second <= everywhere.issuedBefore) return true;
     const here = this.#at.get(issuer)?.get(subject);
     return here !== undefined && second <= here.issuedBefore;
+  }
+
+  /** Whether this mark, or one that goes beyond it, is there and will not be forgotten earlier. */
+  includes([subject, issuer, issuedBefore, expiresAt]: DumpedMark): boolean {
+    const marks = issuer === null ? this.#everywhere : this.#at.get(issuer);
+    const mark = marks?.get(subject);
+    return mark !== undefined && mark.issuedBefore >= issuedBefore && mark.expiresAt >= expiresAt;
   }
 
   /** Forgets what expired before `now` (Unix seconds). @returns how many */
