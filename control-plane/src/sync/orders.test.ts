@@ -155,6 +155,23 @@ describe("an order is known to be applied", () => {
   });
 });
 
+test("an order that is repeated is proven by what was acknowledged before, and by the same process only", async () => {
+  const one = proxy("proxy-1");
+  one.beat(0);
+  const first = await place("op-1");
+  const second = await place("op-2");
+  one.ack("op-1", 1, { refused: [] });
+  one.ack("op-2", 2, { refused: [] });
+  await clock.pass(1);
+  expect([first.end(), second.end()]).toMatchObject([{ sequence: 1 }, { sequence: 2 }]);
+  const again = await place("op-1");
+  expect(again.end()).toMatchObject({ sequence: 1, repeated: true, applied: { count: 1 } });
+  proxy("proxy-1", "boot-2").beat(0);
+  const restarted = await place("op-1", 500);
+  await clock.pass(600);
+  expect(restarted.end()).toMatchObject({ applied: { count: 0, missing: [{ lag: 1 }] } });
+});
+
 describe("an order that a proxy refused", () => {
   const refused = {
     expected: 1,

@@ -225,11 +225,11 @@ export class Orders {
   }
 
   #hear(message: Message): void {
-    if (this.#open.size === 0) return;
     const from = ackOf(message.subject);
     if (from === undefined) return;
     try {
       const ack = Ack.parse(JSON.parse(message.text()));
+      this.#options.proxies.acknowledged(from.proxy, ack);
       for (const tally of this.#open) tally.acknowledged(from.operation, ack, from.proxy);
     } catch (error) {
       this.#options.log.warn(

@@ -1,6 +1,6 @@
 import { disposable, type Clock, type Milliseconds, type NodeName } from "@tocsin/shared";
 import { subjects, type Bus } from "@tocsin/shared/bus";
-import { ProxyHeartbeat } from "@tocsin/shared/contract";
+import { ProxyHeartbeat, type Ack } from "@tocsin/shared/contract";
 import { journalNames, type Epoch, type JournalName, type Sequence } from "@tocsin/shared/journal";
 
 /** A proxy that was silent for so long is not waited for, in milliseconds: three heartbeats. */
@@ -28,6 +28,8 @@ export class Proxies {
   readonly #clock: Clock;
   readonly #known: KnownHead;
   readonly #heard = new Map<NodeName, HeardProxy>();
+  /** What each acknowledged last, per journal, by the process that is known by its heartbeats. */
+  readonly #acknowledged = new Map<NodeName, Map<JournalName, Ack>>();
   readonly #listeners = new Set<(proxy: HeardProxy) => void>();
 
   /** @param known default: nothing is, so nobody is behind anything */
@@ -43,6 +45,8 @@ export class Proxies {
       // The subject token is the identity.
       if (heartbeat === undefined || message.subject !== `${prefix}${heartbeat.proxy}`) return;
       const heard = { heartbeat, at: this.#clock.monotonic(), lag: this.#lagOf(heartbeat) };
+      if (this.#heard.get(heartbeat.proxy)?.heartbeat.boot !== heartbeat.boot)
+        this.#acknowledged.delete(heartbeat.proxy);
       this.#heard.set(heartbeat.proxy, heard);
       for (const listener of this.#listeners) listener(heard);
     });
@@ -71,6 +75,19 @@ export class Proxies {
     return this.#heard.get(name);
   }
 
+  /** A proxy acknowledged an order: more than its last heartbeat could tell. */
+  acknowledged(name: NodeName, ack: Ack): void {
+    if (!this.#heard.has(name)) return;
+    let acks = this.#acknowledged.get(name);
+    if (acks === undefined) this.#acknowledged.set(name, (acks = new Map<JournalName, Ack>()));
+    acks.set(ack.journal, ack);
+  }
+
+  /** What a proxy acknowledged last since it started, of one journal. */
+  lastAcknowledged(name: NodeName, journal: JournalName): Ack | undefined {
+    return this.#acknowledged.get(name)?.get(journal);
+  }
+
   /** Now, because what is written after a heartbeat cannot be in it. */
   #lagOf({ journals }: ProxyHeartbeat): HeardProxy["lag"] {
     const lags = journalNames.flatMap((name) => {
@@ -86,7 +103,10 @@ export class Proxies {
   all(): HeardProxy[] {
     const now = this.#clock.monotonic();
     for (const [name, { at }] of this.#heard)
-      if (now - at > rememberedForMs) this.#heard.delete(name);
+      if (now - at > rememberedForMs) {
+        this.#heard.delete(name);
+        this.#acknowledged.delete(name);
+      }
     return [...this.#heard.values()];
   }
 }

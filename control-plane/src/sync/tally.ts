@@ -79,8 +79,14 @@ export class Tally {
       for (const proxy of this.#words.keys()) this.#forget(proxy);
     for (const early of this.#early.values()) this.#note(early);
     this.#early.clear();
-    // An order that is repeated may be in force already.
-    for (const proxy of this.#options.proxies.live()) this.heard(proxy);
+    // An order that is repeated may be in force already, and who acknowledged a later one has said so.
+    const { proxies, journal, clock } = this.#options;
+    for (const heard of proxies.live()) {
+      this.heard(heard);
+      const { proxy } = heard.heartbeat;
+      const ack = proxies.lastAcknowledged(proxy, journal);
+      if (ack !== undefined) this.#note({ operation: "", ack, proxy, at: clock.monotonic() });
+    }
     this.#wake();
   }
 
