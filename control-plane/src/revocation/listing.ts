@@ -1,15 +1,13 @@
 /** The list of what is revoked, page by page out of the journal: no node holds the whole entries in memory. */
 import {
-  BatchRevocation,
-  FingerprintKey,
-  FingerprintsEntry,
-  Revocation,
+  RevocationEntry,
+  type FingerprintsEntry,
+  type Revocation,
   type RevocationPage,
   type RevocationView,
 } from "@tocsin/shared/contract";
 import type { Clock } from "@tocsin/shared";
 import { epochKey, type Journal, type Recorded, type Sequence } from "@tocsin/shared/journal";
-import { z } from "zod";
 
 export interface PageQuery {
   /** The list goes on behind this sequence. 0: from the beginning. */
@@ -24,13 +22,6 @@ const maxEntries = 20_000;
 const fingerprintBytes = 12;
 /** How long an expired revocation is still listed, in seconds: the most that a config may grant an issuer's clock. */
 const toleranceSeconds = 300;
-
-const Listed = z.discriminatedUnion("kind", [
-  ...Revocation.options,
-  BatchRevocation,
-  FingerprintKey,
-  FingerprintsEntry,
-]);
 
 /** @throws JournalUnavailable */
 export async function pageOf(
@@ -55,7 +46,7 @@ export async function pageOf(
 
 function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationView[] {
   if (key === epochKey) return [];
-  const read = Listed.safeParse(jsonOf(body));
+  const read = RevocationEntry.safeParse(jsonOf(body));
   if (!read.success) return [{ kind: "unreadable", sequence }];
   const entry = read.data;
   switch (entry.kind) {
