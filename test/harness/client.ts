@@ -13,11 +13,14 @@ export interface RequestOptions {
   readonly token?: string;
   readonly body?: string;
   readonly agent?: Agent;
+  /** How long the socket may be silent, in milliseconds. Default 20 000. */
+  readonly timeoutMs?: number;
 }
 
 /** One request over a connection of its own (or the agent's), the path sent as it is. */
 export function ask(base: string, path: string, options: RequestOptions = {}): Promise<Answer> {
   const { hostname, port } = new URL(base);
+  const { timeoutMs = 20_000 } = options;
   return new Promise((resolve, reject) => {
     const request = send(
       {
@@ -30,7 +33,7 @@ export function ask(base: string, path: string, options: RequestOptions = {}): P
           ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
         },
         agent: options.agent ?? false,
-        timeout: 20_000,
+        timeout: timeoutMs,
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -48,7 +51,9 @@ export function ask(base: string, path: string, options: RequestOptions = {}): P
       },
     );
     request.on("timeout", () =>
-      request.destroy(new Error(`no answer to ${options.method ?? "GET"} ${path} within 20 s`)),
+      request.destroy(
+        new Error(`no answer to ${options.method ?? "GET"} ${path} within ${timeoutMs} ms`),
+      ),
     );
     request.on("error", reject);
     request.end(options.body);

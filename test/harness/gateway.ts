@@ -5,15 +5,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ask, type Answer, type RequestOptions } from "./client.ts";
 import { soon } from "./soon.ts";
-import { startNats, type NatsServer } from "./nats-server.ts";
-import {
-  root,
-  runTocsin,
-  startProgram,
-  temporaryDirectory,
-  type CommandResult,
-  type Program,
-} from "./program.ts";
+import type { NatsServer } from "./nats-server.ts";
+import { adminToken, startNodes, type Nodes, type NodesOptions } from "./nodes.ts";
+import { runTocsin, temporaryDirectory, type CommandResult, type Program } from "./program.ts";
+import type { Relay } from "./relay.ts";
+
+export { adminToken, passwords } from "./nodes.ts";
 
 export type Mode = "standalone" | "cluster";
 export const modes: readonly Mode[] = ["standalone", "cluster"];
@@ -21,18 +18,35 @@ export const modes: readonly Mode[] = ["standalone", "cluster"];
 export interface Gateway extends AsyncDisposable {
   readonly mode: Mode;
   readonly nats: NatsServer | undefined;
-  /** Public URLs: one standalone, two in a cluster. */
+  /** Public URLs: one standalone, in a cluster one of each proxy. */
   readonly urls: readonly string[];
   readonly probes: readonly string[];
-  /** The process that holds the control plane. Replaced by {@link Gateway.restartControlPlane}. */
+  /** Names of the processes, in the order of everything else: `proxy-1` … */
+  readonly names: {
+    readonly controlPlanes: readonly string[];
+    readonly proxies: readonly string[];
+  };
+  /** The process of that name: to be frozen, thawed, ended. Another one after each restart. */
+  node(name: string): Program;
+  /** What stands between a node and NATS, where the option `relays` says so. */
+  relay(name: string): Relay;
+  /** The process that holds the control plane, the first of several. Replaced by {@link Gateway.restartControlPlane}. */
   controlPlane(): Program;
   proxies(): readonly Program[];
   /** One request through a proxy. */
   ask(path: string, options?: RequestOptions & { proxy?: number }): Promise<Answer>;
   /** The same request through each proxy. */
   askAll(path: string, options?: RequestOptions): Promise<Answer[]>;
-  admin(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** One call of the admin API. @param node which control plane, counted from 0; default the first */
+  admin(method: string, path: string, body?: unknown, node?: number): Promise<Answer>;
   tocsin(...args: string[]): Promise<CommandResult>;
+  /**
+   * Ends one process and starts it again on its ports. Resolves when it has announced itself.
+   *
+   * @param change.signal default SIGKILL
+   * @param change.fresh its state directory is emptied in between
+   */
+  restart(name: string, change?: { signal?: NodeJS.Signals; fresh?: boolean }): Promise<void>;
   /** Ends the control plane's process with a signal and starts it again. */
   restartControlPlane(signal: NodeJS.Signals): Promise<void>;
   /** Ends the proxies' processes and starts them again, without waiting until they are ready. */
@@ -43,22 +57,9 @@ export interface Gateway extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-export const adminToken = "an admin token for the tests".replaceAll(" ", "-");
-
-export const passwords = {
-  TOCSIN_NATS_CONTROL_PLANE_PASSWORD: "cp-password",
-  TOCSIN_NATS_PROXY_PASSWORD: "px-password",
-  TOCSIN_NATS_OPERATOR_PASSWORD: "op-password",
-  TOCSIN_NATS_USERS_PASSWORD: "users-password",
-  TOCSIN_NATS_CONTENT_PASSWORD: "content-password",
-  TOCSIN_NATS_PAYMENTS_PASSWORD: "payments-password",
-};
-
-export interface GatewayOptions {
+export interface GatewayOptions extends Omit<NodesOptions, "directory" | "config"> {
+  /** The text of it. */
   readonly config: string;
-  /** Between the proxies and NATS, say a relay's port instead of the server's. */
-  readonly proxyNatsPort?: (server: NatsServer, proxy: number) => Promise<number>;
-  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export async function startGateway(mode: Mode, options: GatewayOptions): Promise<Gateway> {
@@ -66,90 +67,36 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
   const directory = stack.use(temporaryDirectory());
   const config = join(directory.path, "tocsin.yaml");
   writeFileSync(config, options.config);
-  const common = {
-    TOCSIN_LISTEN: "127.0.0.1:0",
-    TOCSIN_PROBE_LISTEN: "127.0.0.1:0",
-    TOCSIN_ADMIN_LISTEN: "127.0.0.1:0",
-    TOCSIN_ADMIN_TOKEN: adminToken,
-    TOCSIN_DRAIN_TIMEOUT: "5s",
-    ...options.environment,
-  };
-  const programs = new Map<string, Program>();
-  const keep = async (name: string, started: Promise<Program>) => {
-    programs.set(name, await started);
-  };
-  stack.defer(async () => {
-    await Promise.all([...programs.values()].map((program) => program[Symbol.asyncDispose]()));
-  });
-
-  let nats: NatsServer | undefined;
-  const proxyNames: string[] = [];
-  if (mode === "standalone") {
-    const environment = {
-      ...common,
-      TOCSIN_STATE_DIR: join(directory.path, "state"),
-      TOCSIN_PROXY_ID: "proxy-1",
-    };
-    await keep(
-      "control-plane",
-      startProgram({ args: ["standalone", "--config", config], environment }),
-    );
-  } else {
-    nats = stack.use(await startNats({ config: join(root, "nats.conf"), environment: passwords }));
-    const url = (user: string, password: string, port = nats!.port) =>
-      `nats://${user}:${password}@127.0.0.1:${port}`;
-    const proxyPorts: (number | undefined)[] = [];
-    for (const proxy of [0, 1]) proxyPorts.push(await options.proxyNatsPort?.(nats, proxy));
-    const control = keep(
-      "control-plane",
-      startProgram({
-        args: ["control-plane", "--config", config],
-        environment: {
-          ...common,
-          TOCSIN_STATE_DIR: join(directory.path, "control-plane"),
-          TOCSIN_CONTROL_PLANE_ID: "control-plane-1",
-          TOCSIN_NATS_URL: url("control-plane", passwords.TOCSIN_NATS_CONTROL_PLANE_PASSWORD),
-        },
-      }),
-    );
-    const proxies = ["proxy-1", "proxy-2"].map((name, index) => {
-      proxyNames.push(name);
-      return keep(
-        name,
-        startProgram({
-          args: ["proxy"],
-          environment: {
-            ...common,
-            TOCSIN_STATE_DIR: join(directory.path, name),
-            TOCSIN_PROXY_ID: name,
-            TOCSIN_NATS_URL: url("proxy", passwords.TOCSIN_NATS_PROXY_PASSWORD, proxyPorts[index]),
-          },
-        }),
-      );
-    });
-    await Promise.all([control, ...proxies]);
+  let nodes: Nodes;
+  try {
+    nodes = stack.use(await startNodes(mode, { ...options, directory: directory.path, config }));
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
   }
-
-  const controlPlane = () => programs.get("control-plane")!;
-  const proxies = () =>
-    mode === "standalone" ? [controlPlane()] : proxyNames.map((name) => programs.get(name)!);
-  const urls = proxies().map((program) => program.bound["proxy"]!);
-  const probes = proxies().map((program) => program.bound["probe"]!);
-  const adminUrl = controlPlane().bound["admin"]!;
-  const environment = { TOCSIN_ADMIN_URL: adminUrl, TOCSIN_ADMIN_TOKEN: adminToken };
+  const { controlPlanes, proxies } = nodes;
+  const boundOf = (names: readonly string[], what: string) =>
+    names.map((name) => nodes.get(name).bound[what]!);
+  const urls = boundOf(proxies, "proxy");
+  const probes = boundOf(proxies, "probe");
+  const adminUrls = boundOf(controlPlanes, "admin");
+  const environment = { TOCSIN_ADMIN_URL: adminUrls[0]!, TOCSIN_ADMIN_TOKEN: adminToken };
 
   const gateway: Gateway = {
     mode,
-    nats,
+    nats: nodes.nats,
     urls,
     probes,
-    controlPlane,
-    proxies,
+    names: { controlPlanes, proxies },
     environment,
+    node: (name) => nodes.get(name),
+    relay: (name) => nodes.relay(name),
+    controlPlane: () => nodes.get(controlPlanes[0]!),
+    proxies: () => proxies.map((name) => nodes.get(name)),
     ask: (path, { proxy = 0, ...rest } = {}) => ask(urls[proxy]!, path, rest),
     askAll: (path, rest = {}) => Promise.all(urls.map((url) => ask(url, path, rest))),
-    admin: (method, path, body) =>
-      ask(adminUrl, path, {
+    admin: (method, path, body, node = 0) =>
+      ask(adminUrls[node]!, path, {
         method,
         token: adminToken,
         ...(body === undefined
@@ -157,24 +104,16 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
           : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
       }),
     tocsin: (...args) => runTocsin(args, environment),
-    async restartControlPlane(signal) {
-      const program = controlPlane();
-      await program.end(signal);
-      await keep("control-plane", program.again());
-    },
+    restart: (name, { signal = "SIGKILL", fresh = false } = {}) =>
+      nodes.restart(name, signal, { fresh }),
+    restartControlPlane: (signal) => nodes.restart(controlPlanes[0]!, signal),
     async restartProxies(signal) {
-      await Promise.all(
-        proxyNames.map(async (name) => {
-          const program = programs.get(name)!;
-          await program.end(signal);
-          await keep(name, program.again());
-        }),
-      );
+      if (mode === "standalone") return;
+      await Promise.all(proxies.map((name) => nodes.restart(name, signal)));
     },
     async restartAll(signal) {
-      const all = [...programs];
-      await Promise.all(all.map(([, program]) => program.end(signal)));
-      await Promise.all(all.map(([name, program]) => keep(name, program.again())));
+      await Promise.all([...nodes.all().values()].map((program) => program.end(signal)));
+      await Promise.all([...nodes.all().keys()].map((name) => nodes.restart(name, signal)));
       await ready(probes);
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -182,9 +121,9 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
   try {
     await ready(probes);
   } catch (error) {
-    const logs = [...programs].map(([name, program]) => `${name}:\n${program.log()}`).join("\n");
+    const logs = [...nodes.all()].map(([name, program]) => `${name}:\n${program.log()}`);
     await stack.disposeAsync();
-    throw new Error(`the gateway was not ready:\n${logs}`, { cause: error });
+    throw new Error(`the gateway was not ready:\n${logs.join("\n")}`, { cause: error });
   }
   return gateway;
 }

@@ -65,6 +65,26 @@ test("a relay drops exactly the one NATS message that was asked for", async () =
   expect(client.text().match(/a\.\w+/g)).toEqual(["a.one", "a.three", "a.two"]);
 });
 
+test("a relay repeats one NATS message and turns two of them round", async () => {
+  await using nats = await startNats();
+  await using relay = await startRelay(nats.port, { nats: true });
+  await using client = await talk(relay.port);
+  client.say("CONNECT {}");
+  client.say("SUB a.* 1");
+  client.say("PING");
+  await client.hears("PONG");
+  const repeated = relay.repeatNext(({ subject }) => subject === "a.one");
+  const swapped = relay.swapNext(({ subject }) => subject === "a.two" || subject === "a.four");
+  for (const subject of ["one", "two", "three", "four", "five", "one"])
+    client.say(`PUB a.${subject} 2\r\nhi`);
+  await eventually("seven messages", () => client.text().match(/MSG/g)?.length === 7);
+  const heard = client.text().match(/a\.\w+/g);
+  expect(heard).toEqual(["a.one", "a.one", "a.three", "a.four", "a.two", "a.five", "a.one"]);
+  expect((await repeated).subject).toBe("a.one");
+  expect((await swapped).map(({ subject }) => subject)).toEqual(["a.two", "a.four"]);
+  expect(relay.attempts).toBe(1);
+});
+
 test("a relay holds, passes, delays, refuses and cuts", async () => {
   await using nats = await startNats();
   await using relay = await startRelay(nats.port);

@@ -1,5 +1,5 @@
 /**
- * Cuts what a NATS server says into frames, so that one message can be taken out of the stream and nothing else.
+ * Cuts what a NATS server says into frames, so that one message can be taken out of the stream, said twice or moved, and nothing else.
  */
 
 export interface NatsFrame {
@@ -8,14 +8,14 @@ export interface NatsFrame {
   readonly text: string;
 }
 
-/** Whether a message may pass. */
-export type FrameFilter = (frame: NatsFrame) => boolean;
+/** What goes out in the place of a message: nothing, the message itself, several. */
+export type FrameEdit = (frame: NatsFrame, bytes: Buffer) => readonly Buffer[];
 
 /**
- * A stream filter: takes bytes as they come, gives back the whole frames that may pass.
+ * A stream filter: takes bytes as they come, gives back whole frames, messages as the edit leaves them.
  * Frames are lines (`INFO {…}`, `PING`, `-ERR …`), and `MSG`/`HMSG` lines with so many bytes of payload as their last number says.
  */
-export function natsFrames(keep: FrameFilter): (chunk: Buffer) => Buffer {
+export function natsFrames(edit: FrameEdit): (chunk: Buffer) => Buffer {
   let pending: Buffer = Buffer.alloc(0);
   return (chunk) => {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
@@ -28,12 +28,11 @@ export function natsFrames(keep: FrameFilter): (chunk: Buffer) => Buffer {
       const isMessage = fields[0] === "MSG" || fields[0] === "HMSG";
       const end = eol + 2 + (isMessage ? Number(fields.at(-1)) + 2 : 0);
       if (end > pending.length) break;
-      const frame = pending.subarray(at, end);
-      if (
-        !isMessage ||
-        keep({ subject: fields[1]!, text: pending.toString("utf8", eol + 2, end - 2) })
-      )
-        passing.push(frame);
+      const bytes = pending.subarray(at, end);
+      if (isMessage) {
+        const text = pending.toString("utf8", eol + 2, end - 2);
+        passing.push(...edit({ subject: fields[1]!, text }, bytes));
+      } else passing.push(bytes);
       at = end;
     }
     pending = Buffer.from(pending.subarray(at));

@@ -43,6 +43,9 @@ export interface NatsServer extends AsyncDisposable {
   /** Freezes it: connections stay open, nothing is answered. */
   pause(): void;
   resume(): void;
+  /** The same as {@link pause} and {@link resume}. */
+  freeze(): void;
+  thaw(): void;
 }
 
 export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
@@ -89,6 +92,8 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
     copyStore: (to) => cp(storeDirectory, to, { recursive: true }),
     pause: () => server.pause(),
     resume: () => server.resume(),
+    freeze: () => server.freeze(),
+    thaw: () => server.thaw(),
     async [Symbol.asyncDispose]() {
       await server.kill();
       if (options.storeDirectory === undefined)

@@ -27,9 +27,12 @@ export interface Process extends AsyncDisposable {
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Sends a signal and does not wait. */
   signal(signal: NodeJS.Signals): void;
-  /** Freezes it: open connections, no answer. */
+  /** Freezes it: open connections, no answer. The same as {@link freeze}. */
   pause(): void;
+  /** The same as {@link thaw}. */
   resume(): void;
+  freeze(): void;
+  thaw(): void;
 }
 
 const outputLimit = 256 * 1024;
@@ -41,7 +44,7 @@ process.once("exit", () => {
 });
 
 /** Linux can kill a child with its parent, however the parent dies. Elsewhere the handler above has to do. */
-const dieWithParent: readonly string[] =
+export const dieWithParent: readonly string[] =
   process.platform === "linux" && spawnSync("setpriv", ["--version"]).status === 0
     ? ["setpriv", "--pdeathsig", "KILL", "--"]
     : [];
@@ -117,6 +120,8 @@ export async function startProcess(options: ProcessOptions): Promise<Process> {
     signal,
     pause: () => signal("SIGSTOP"),
     resume: () => signal("SIGCONT"),
+    freeze: () => signal("SIGSTOP"),
+    thaw: () => signal("SIGCONT"),
     [Symbol.asyncDispose]: () => kill("SIGKILL"),
   };
   try {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { dieWithParent } from "./processes.ts";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const tocsin = join(root, "cli", "bin", "tocsin.js");
@@ -17,7 +18,10 @@ export interface Program extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
   /** Everything it has written to standard error so far. */
   log(): string;
-  /** Sends a signal and waits for the end. Resolves with the exit code, or the signal that ended it. */
+  /** Freezes it: connections stay open, nothing is answered, no timer runs. */
+  freeze(): void;
+  thaw(): void;
+  /** Sends a signal and waits for the end, of a frozen one too. Resolves with the exit code, or the signal that ended it. */
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
   /** The same command with the same environment and ports again; after {@link end}. */
   again(): Promise<Program>;
@@ -35,7 +39,8 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     HOME: process.env["HOME"] ?? "",
     ...options.environment,
   };
-  const child = spawn(process.execPath, [tocsin, ...options.args, "--json"], {
+  const [command, ...before] = [...dieWithParent, process.execPath];
+  const child = spawn(command, [...before, tocsin, ...options.args, "--json"], {
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -53,7 +58,10 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     }),
   ]);
   const end = async (signal: NodeJS.Signals) => {
-    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      child.kill("SIGCONT");
+    }
     const [code, killed] = await exited;
     return code ?? killed ?? 0;
   };
@@ -62,6 +70,8 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     bound,
     environment: options.environment,
     log: () => talk,
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
     end,
     again: () =>
       startProgram({

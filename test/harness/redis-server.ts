@@ -28,6 +28,9 @@ export interface RedisServer extends AsyncDisposable {
   /** Freezes it: connections stay open, nothing is answered. */
   pause(): void;
   resume(): void;
+  /** The same as {@link pause} and {@link resume}. */
+  freeze(): void;
+  thaw(): void;
 }
 
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
@@ -71,6 +74,8 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     },
     pause: () => server.pause(),
     resume: () => server.resume(),
+    freeze: () => server.freeze(),
+    thaw: () => server.thaw(),
     async [Symbol.asyncDispose]() {
       await server.kill();
       await rm(directory, { recursive: true, force: true });

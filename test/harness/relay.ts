@@ -3,13 +3,14 @@
  */
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { natsFrames, type FrameFilter, type NatsFrame } from "./nats-frames.ts";
+import { NatsEdits, type Matches } from "./nats-edits.ts";
+import { natsFrames, type NatsFrame } from "./nats-frames.ts";
 import { createPump, type Pump } from "./relay-pump.ts";
 
 export type Direction = "both" | "toClient" | "toServer";
 
 export interface RelayOptions {
-  /** Understand what a NATS server says, so that {@link Relay.dropNext} works. Default false: bytes are bytes. */
+  /** Understand what a NATS server says, so that single messages can be edited. Default false: bytes are bytes. */
   readonly nats?: boolean;
 }
 
@@ -17,6 +18,8 @@ export interface Relay extends AsyncDisposable {
   readonly port: number;
   /** Connections that are open now. */
   readonly connections: number;
+  /** Connections that clients have opened so far, refused ones too. */
+  readonly attempts: number;
   /** Everything passes again; what was held goes out now. New connections are accepted. */
   pass(): void;
   /** New connections are reset at once. Open ones go on; see {@link cut}. */
@@ -35,7 +38,14 @@ export interface Relay extends AsyncDisposable {
    * Swallows exactly one message on its way to a client of a NATS server, the next that matches; every other byte passes.
    * Resolves when it has happened. Needs `nats: true`.
    */
-  dropNext(matches: (message: NatsFrame) => boolean): Promise<NatsFrame>;
+  dropNext(matches: Matches): Promise<NatsFrame>;
+  /** Says the next message that matches twice. Resolves when it has happened. Needs `nats: true`. */
+  repeatNext(matches: Matches): Promise<NatsFrame>;
+  /**
+   * Keeps the next message that matches back until the one after it that matches has passed: the two arrive in the wrong order. Resolves
+   * with them as they came, when it has happened. Needs `nats: true`.
+   */
+  swapNext(matches: Matches): Promise<readonly [first: NatsFrame, second: NatsFrame]>;
 }
 
 interface Pair {
@@ -58,7 +68,8 @@ export async function startRelay(
   };
   const budget = { toClient: Infinity, toServer: Infinity };
   let refusing = false;
-  let filter: { matches: (message: NatsFrame) => boolean; done: (frame: NatsFrame) => void }[] = [];
+  let attempts = 0;
+  const edits = new NatsEdits();
 
   const cut = () => {
     for (const { client, server } of pairs) {
@@ -73,16 +84,14 @@ export async function startRelay(
     budget[direction] = Infinity;
     cut();
   };
-  const keep: FrameFilter = (frame) => {
-    const wanted = filter.find(({ matches }) => matches(frame));
-    if (wanted === undefined) return true;
-    filter = filter.filter((other) => other !== wanted);
-    wanted.done(frame);
-    return false;
+  const speaksNats = (): NatsEdits => {
+    if (options.nats === true) return edits;
+    throw new Error("startRelay(target, { nats: true }) is needed to edit messages");
   };
 
   const relay = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     client.on("error", () => {});
+    attempts++;
     if (refusing) {
       client.resetAndDestroy();
       return;
@@ -102,7 +111,7 @@ export async function startRelay(
         client,
         modes.toClient,
         spend("toClient"),
-        options.nats ? natsFrames(keep) : undefined,
+        options.nats ? natsFrames(edits.edit) : undefined,
       ),
       toServer: createPump(client, server, modes.toServer, spend("toServer")),
     };
@@ -133,6 +142,9 @@ export async function startRelay(
     get connections() {
       return pairs.size;
     },
+    get attempts() {
+      return attempts;
+    },
     pass() {
       refusing = false;
       each("both", (side) => Object.assign(modes[side], { mode: "pass", delayMs: 0 }));
@@ -148,11 +160,9 @@ export async function startRelay(
     cutAfter(bytes, direction = "toClient") {
       budget[direction] = bytes;
     },
-    dropNext(matches) {
-      if (options.nats !== true)
-        throw new Error("startRelay(target, { nats: true }) is needed for dropNext");
-      return new Promise((done) => filter.push({ matches, done }));
-    },
+    dropNext: async (matches) => speaksNats().drop(matches),
+    repeatNext: async (matches) => speaksNats().repeat(matches),
+    swapNext: async (matches) => speaksNats().swap(matches),
     async [Symbol.asyncDispose]() {
       cut();
       await new Promise((resolve) => relay.close(resolve));
