@@ -1,44 +1,26 @@
 /** What a replica does when its journal begins another history, and when a leader speaks who no longer is one. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createVirtualClock, type VirtualClock } from "../../../test/harness/virtual-clock.ts";
 import { epochKey } from "../journal/journal.ts";
-import { silentLog } from "../log.ts";
-import type { Replica } from "./options.ts";
-import { startReplica } from "./replica.ts";
-import type { AppliedOrder } from "./source.ts";
-import { ModelJournal } from "./testing/model-journal.ts";
-import { ModelSource } from "./testing/model-source.ts";
-import { ReplaceTable } from "./testing/model-table.ts";
+import type { ReplicaStatus } from "./source.ts";
+import { Stage } from "./testing/stage.ts";
 
-let clock: VirtualClock;
-let journal: ModelJournal;
-let source: ModelSource;
-let table: ReplaceTable;
-let replica: Replica;
-let orders: AppliedOrder[];
-
-function start(): void {
-  replica = startReplica({
-    journal: "catalogue",
-    source,
-    table,
-    clock,
-    random: () => 0.5,
-    log: silentLog,
-    onApplied: (order) => orders.push(order),
-  });
-}
+let stage: Stage;
+let clock: Stage["clock"];
+let journal: Stage["journal"];
+let source: Stage["source"];
+let table: Stage["table"];
+let start: Stage["start"];
+let status: () => ReplicaStatus;
 
 beforeEach(() => {
-  clock = createVirtualClock();
-  journal = new ModelJournal();
-  source = new ModelSource(journal, clock);
-  table = new ReplaceTable(journal);
-  orders = [];
+  stage = new Stage();
+  ({ clock, journal, source, table, start } = stage);
+  status = () => stage.replica.status();
 });
 afterEach(async () => {
-  await replica[Symbol.asyncDispose]();
+  await stage[Symbol.asyncDispose]();
   expect(table.violations).toEqual([]);
+  expect(stage.orders).toEqual(table.owed);
 });
 
 describe("another history", () => {
@@ -49,14 +31,14 @@ describe("another history", () => {
     source.beacon(journal.head);
     source.feed(journal.renew(2));
     await clock.pass(600);
-    expect(replica.status()).toMatchObject({
+    expect(status()).toMatchObject({
       epoch: "epoch-2",
       applied: 3,
       poisoned: undefined,
       resyncs: { epoch: 1, rewind: 0 },
     });
     expect([...table.bodies.keys()]).toEqual(["a", "b"]);
-    expect(orders).toEqual([]);
+    expect(stage.orders).toEqual([]);
   });
 
   test("may have begun within what a delta, the backlog or the feed brings: its entry is passed over there too", async () => {
@@ -71,23 +53,23 @@ describe("another history", () => {
     const [five, six] = [journal.append(epochKey, "{}", "no-order"), journal.append("c")];
     source.feed(six);
     source.feed(five);
-    expect(replica.status()).toMatchObject({ applied: 6, poisoned: undefined, gaps: 0 });
+    expect(status()).toMatchObject({ applied: 6, poisoned: undefined, gaps: 0 });
     expect([...table.bodies.keys()]).toEqual(["a", "b", "c"]);
-    expect(orders).toEqual([]);
+    expect(stage.orders).toEqual([]);
   });
 
   test("has its own refusals", async () => {
     for (const body of [undefined, "poison", "poison"]) journal.append("a", body);
     start();
     await clock.pass(10);
-    expect(replica.status().poisoned).toMatchObject({ count: 2, recent: [2, 3] });
+    expect(status().poisoned).toMatchObject({ count: 2, recent: [2, 3] });
     source.feed(journal.renew(2));
     await clock.pass(600);
-    expect(replica.status().poisoned).toMatchObject({ count: 1, recent: [2] });
+    expect(status().poisoned).toMatchObject({ count: 1, recent: [2] });
     journal.recreate();
     source.beacon(journal.head);
     await clock.pass(600);
-    expect(replica.status().poisoned).toBeUndefined();
+    expect(status().poisoned).toBeUndefined();
   });
 });
 
@@ -96,11 +78,11 @@ test("what is in force under a number that was refused before the journal went b
   start();
   await clock.pass(10);
   source.feed(journal.append("b", "poison"));
-  expect(replica.status().poisoned).toMatchObject({ count: 2, recent: [2, 4] });
+  expect(status().poisoned).toMatchObject({ count: 2, recent: [2, 4] });
   journal.rewind(3);
   source.feed(journal.append("b"));
   await clock.pass(600);
-  expect(replica.status()).toMatchObject({
+  expect(status()).toMatchObject({
     applied: 4,
     poisoned: { count: 1, recent: [2] },
     resyncs: { rewind: 1 },
@@ -121,8 +103,8 @@ describe("a leader who was deposed", () => {
       await clock.pass(900);
       source.beacon(old(), 6);
     }
-    expect(replica.status()).toMatchObject({ state: "live", applied: 3, stalenessMs: 2_700 });
-    expect(replica.status().resyncs).toMatchObject({ rewind: 0, suspect: 0 });
+    expect(status()).toMatchObject({ state: "live", applied: 3, stalenessMs: 2_700 });
+    expect(status().resyncs).toMatchObject({ rewind: 0, suspect: 0 });
   });
 
   test("proves that the connection lives, and no more: one who hears only him asks, and does not reconnect", async () => {
@@ -131,8 +113,8 @@ describe("a leader who was deposed", () => {
       await clock.pass(900);
       source.beacon(old(), 6);
     }
-    expect(replica.status().resyncs.suspect).toBe(1);
-    expect(replica.status().state).toBe("suspect");
+    expect(status().resyncs.suspect).toBe(1);
+    expect(status().state).toBe("suspect");
     expect(source.asked.length).toBeGreaterThan(5);
     expect(source.reconnects).toBe(0);
   });
@@ -143,6 +125,6 @@ describe("a leader who was deposed", () => {
     source.beacon(journal.head, 1);
     await clock.pass(600);
     source.beacon(journal.head, 1);
-    expect(replica.status()).toMatchObject({ state: "live", epoch: "epoch-2", applied: 1 });
+    expect(status()).toMatchObject({ state: "live", epoch: "epoch-2", applied: 1 });
   });
 });

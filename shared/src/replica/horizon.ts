@@ -67,7 +67,6 @@ export class Horizon {
   /** What is held is of another past now, and this is all that is known of it. */
   restart(head: Sequence): void {
     this.#head = head;
-    this.#rewind.forget();
   }
 
   /** What is held is what an answer says, and what waits was recorded too: from now on the journal is known to stand there at least. */

@@ -285,12 +285,13 @@ class RunningReplica<Change> implements Replica {
     // From now on what the feed brings has to wait.
     this.#asker.widen();
     if (verdict === "overtaken") return false;
+    const { epoch } = this.#copy;
     const replaced = await this.#copy.replace(answer, asked.signal);
-    if (replaced) {
-      this.#horizon.restart(answer.to);
-      this.#rewound = false;
-    }
-    return replaced;
+    if (!replaced) return false;
+    // What was heard of the same past still holds.
+    if (answer.epoch !== epoch || this.#rewound) this.#horizon.restart(answer.to);
+    this.#rewound = false;
+    return true;
   }
 
   /** After an answer: what waited has its turn, and what is still missing is asked for. */

@@ -28,9 +28,4 @@ export class RewindWatch {
   know(floor: Sequence, now: Milliseconds): void {
     this.#mark = { floor, at: now };
   }
-
-  /** What was known is of another past. */
-  forget(): void {
-    this.#mark = undefined;
-  }
 }

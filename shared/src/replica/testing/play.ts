@@ -84,12 +84,15 @@ export async function play(
     pause,
     timings: { backlog, sliceMs: random() < 0.5 ? 0 : 5 },
     onApplied: (order) => orders.push(order),
+    onChange: () => check(),
   });
 
   // ---- what must hold at every moment
 
   /** When it first heard of a head that it has not reached, in its epoch. */
   let behindSince: Milliseconds | undefined;
+  /** The last beacon that counts. */
+  let heard: Head | undefined;
   function check(): void {
     const { state, epoch, applied, head, stalenessMs, poisoned, resyncs, gaps } = replica.status();
     const now = clock.monotonic();
@@ -109,15 +112,20 @@ export async function play(
       violations.push(`says ${poisoned?.count ?? 0} were poisoned, and ${table.poisoned} were`);
     // What went back without a word cannot be known before a beacon has told it twice.
     if (journal.wentBack) return;
-    if (state === "live") checkStaleness(now - stalenessMs!, epoch!);
+    if (stalenessMs !== undefined) checkStaleness(now - stalenessMs, epoch!, state === "live");
+    if (state === "live" && heard?.epoch === epoch)
+      expect(heard!.head <= applied, `live at ${applied}, and a beacon said ${heard!.head}`);
     expect(resyncs.rewind === 0, "believed in a rewind that never was");
   }
 
-  /** One that says "live, as of then" holds everything that it could know then to be recorded. */
-  function checkStaleness(asOf: Milliseconds, epoch: Epoch): void {
-    const known = knowledge.filter((one) => Math.abs(one.at - asOf) < 1e-6 && one.epoch === epoch);
-    if (known.length === 0)
-      return void violations.push(`current as of ${asOf}, when nothing was known`);
+  /** One that was current as of a moment holds everything that it could know then to be recorded, as long as it is in that epoch. */
+  function checkStaleness(asOf: Milliseconds, epoch: Epoch, live: boolean): void {
+    const then = knowledge.filter(({ at }) => Math.abs(at - asOf) < 1e-6);
+    const known = then.filter((one) => one.epoch === epoch);
+    if (known.length === 0) {
+      expect(!live && then.length > 0, `current as of ${asOf}, when nothing was known`);
+      return;
+    }
     const head = Math.min(...known.map((one) => one.head));
     const lacking = journal
       .history(epoch)
@@ -129,7 +137,10 @@ export async function play(
           !journal.replaced(entry) &&
           !table.holds(entry),
       );
-    expect(lacking === undefined, `live as of ${asOf}, and lacks ${lacking?.sequence} of ${epoch}`);
+    expect(
+      lacking === undefined,
+      `current as of ${asOf}, and lacks ${lacking?.sequence} of ${epoch}`,
+    );
   }
 
   // ---- what happens
@@ -140,11 +151,9 @@ export async function play(
     if (fate === "twice") clock.after(30, send);
     if (fate === "late") clock.after(upTo(90), send);
   };
-  /** The epoch of the last beacon that was heard. */
-  let led: Epoch | undefined;
   const beacon = (head: Head) => {
     if (!source.subscribed) return;
-    led = head.epoch;
+    heard = head;
     knowledge.push({ at: clock.monotonic(), ...head });
     source.beacon(head, term);
   };
@@ -168,9 +177,9 @@ export async function play(
       }
       case "deposed":
         // Of a leader whose successor was heard; else nobody could tell.
-        if (led !== journal.epoch) break;
+        if (heard?.epoch !== journal.epoch) break;
         reached.add("deposed leader");
-        source.beacon({ epoch: led, head: Math.max(0, journal.last - step.by) }, term - 1);
+        source.beacon({ epoch: heard.epoch, head: Math.max(0, journal.last - step.by) }, term - 1);
         break;
       case "pass":
         await clock.pass(step.ms);
