@@ -13,6 +13,7 @@ import {
 import type { Bus } from "@tocsin/shared/bus";
 import { Config } from "@tocsin/shared/contract";
 import { journalNames } from "@tocsin/shared/journal";
+import type { ReplicaStatus } from "@tocsin/shared/replica";
 import { createIdentity } from "./identity/create.ts";
 import { startListener } from "./listener/listener.ts";
 import { assemble, closedGate } from "./pipeline/assemble.ts";
@@ -138,6 +139,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
           name: "snapshot",
           reason: () => (fleet.ready().ok ? undefined : fleet.ready().reasons.join("; ")),
         },
+        // How old they may be is for each route to say, so no age makes a proxy unready.
+        ...journalNames.map((name) => ({
+          name,
+          reason: () => undefined,
+          detail: () => standingOf(fleet.replicas()[name]),
+        })),
       ],
       metrics,
       status: () => ({
@@ -176,4 +183,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       await owned.disposeAsync();
     }),
   };
+}
+
+/** `57 applied, live, 0.1 s old` */
+function standingOf({ applied, state, stalenessMs, poisoned }: ReplicaStatus): string {
+  const age =
+    stalenessMs === undefined ? "of unknown age" : `${(stalenessMs / 1000).toFixed(1)} s old`;
+  const refused = poisoned === undefined ? "" : `, ${poisoned.count} refused`;
+  return `${applied} applied, ${state}, ${age}${refused}`;
 }

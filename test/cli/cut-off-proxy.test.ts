@@ -78,6 +78,9 @@ test("a proxy that is cut off says so in its metrics and its status, is missing 
   };
   expect(status.journals["revocations"]!.stalenessMs).toBeGreaterThan(4_000);
   expect(status.journals["revocations"]!.state).not.toBe("live");
+  const ready = await ask(probe, "/readyz?verbose");
+  expect(ready.status).toBe(200);
+  expect(ready.text).toMatch(/^\[\+\] revocations ok, \d+ applied, \w+, \d+\.\d s old$/m);
   expect(await statuses(good, "/api/strict/1")).toEqual([200, 503]);
   expect(await statuses(good, "/api/users/1")).toEqual([200, 200]);
   await soon(async () => expect(await list()).toMatch(/^proxy-2 +\S+ +away /m), 15_000);

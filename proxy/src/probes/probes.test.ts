@@ -9,7 +9,7 @@ test("probes say what is so, on GET and HEAD only", async () => {
     port: 0,
     ready: [
       { name: "snapshot", reason: () => reason },
-      { name: "listening", reason: () => undefined },
+      { name: "listening", reason: () => undefined, detail: () => "on 8080" },
     ],
     metrics: { scrape: async () => ({ text: "a 1\n", type: "text/plain; version=0.0.4" }) },
     status: () => ({ replicas: { health: "live" } }),
@@ -31,7 +31,7 @@ test("probes say what is so, on GET and HEAD only", async () => {
     text: "[-] snapshot: no snapshot of revocations\nnot ok\n",
   });
   expect((await ask("/readyz?verbose")).text).toBe(
-    "[-] snapshot: no snapshot of revocations\n[+] listening ok\nnot ok\n",
+    "[-] snapshot: no snapshot of revocations\n[+] listening ok, on 8080\nnot ok\n",
   );
   reason = undefined;
   expect(await ask("/readyz")).toMatchObject({ status: 200, text: "ok\n" });

@@ -10,6 +10,8 @@ export interface Check {
   readonly name: string;
   /** Why it is not so; undefined when it is. */
   reason(): string | undefined;
+  /** What `?verbose` tells beside. */
+  detail?(): string;
 }
 
 export interface ProbesOptions {
@@ -85,10 +87,16 @@ export async function startProbes(options: ProbesOptions): Promise<Probes> {
 
 /** 200 when everything is so, else 503 with the reasons. `verbose` lists what is so, too. */
 function sendChecks(response: ServerResponse, checks: readonly Check[], verbose: boolean): void {
-  const results = checks.map((check) => ({ name: check.name, reason: check.reason() }));
+  const results = checks.map((check) => ({
+    name: check.name,
+    reason: check.reason(),
+    detail: verbose ? check.detail?.() : undefined,
+  }));
   const failed = results.filter(({ reason }) => reason !== undefined);
-  const lines = (verbose ? results : failed).map(({ name, reason }) =>
-    reason === undefined ? `[+] ${name} ok` : `[-] ${name}: ${reason}`,
+  const lines = (verbose ? results : failed).map(({ name, reason, detail }) =>
+    reason === undefined
+      ? `[+] ${name} ok${detail === undefined ? "" : `, ${detail}`}`
+      : `[-] ${name}: ${reason}`,
   );
   lines.push(failed.length === 0 ? "ok" : "not ok", "");
   send(response, failed.length === 0 ? 200 : 503, "text/plain; charset=utf-8", lines.join("\n"));
