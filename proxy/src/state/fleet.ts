@@ -9,6 +9,7 @@ import type { Instances } from "../upstream/instances.ts";
 import { createCatalogueTable, type AppliedConfig } from "./catalogue-table.ts";
 import { forgettingTime } from "./expiry.ts";
 import { createHealthTable } from "./health-table.ts";
+import { Holdings } from "./holdings.ts";
 import { createInstanceBoard } from "./instances.ts";
 import { keepReplica } from "./kept-replica.ts";
 import { loadKeyed } from "./keyed-entries.ts";
@@ -167,6 +168,15 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     revocations: replicas.revocations.status(),
   });
   const reports = stack.use(new Reports({ ...options, replicas: statuses }));
+  stack.use(
+    new Holdings({
+      ...options,
+      held: (journal) => ({
+        ...replicas[journal].status(),
+        dump: () => (journal === "catalogue" ? catalogue.dump() : revocations.dumpInSlices()),
+      }),
+    }),
+  );
   const awaitSync = async (journal: JournalName) => {
     await replicas[journal].synced;
     readiness.synced(journal);

@@ -57,6 +57,7 @@ export {
   Beacon,
   CollectRequest,
   ControlPlaneHeartbeat,
+  HeldHead,
   JournalReport,
   LeaseReply,
   protocolVersion,

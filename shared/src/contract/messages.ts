@@ -167,8 +167,32 @@ export const CollectRequest = z.object({
   /** Repeated in each part of the answer. */
   id: Operation,
   journals: z.array(z.enum(["catalogue", "revocations"])).min(1),
+  /** Who is meant. Absent: every proxy. */
+  proxies: z.array(Name).min(1).max(1_000).optional(),
 });
 export type CollectRequest = z.infer<typeof CollectRequest>;
+
+/**
+ * What a proxy holds of a journal: the first message of an answer to {@link CollectRequest}. `chunks` pieces follow, each under a
+ * header that names the request, the journal and which piece it is. Who says it is told by the subject.
+ */
+export const HeldHead = z.object({
+  v,
+  id: Operation,
+  journal: z.enum(["catalogue", "revocations"]),
+  /** Absent: it holds nothing. */
+  epoch: EpochText.optional(),
+  applied: SequenceNumber,
+  chunks: z.int().min(0),
+  /** Length of the whole. */
+  bytes: z
+    .int()
+    .min(0)
+    .max(2 ** 32),
+  /** SHA-256 of the whole, hexadecimal. */
+  sha256: z.string(),
+});
+export type HeldHead = z.infer<typeof HeldHead>;
 
 /** The answer to register, renew and deregister over the bus: what HTTP says with a status. */
 export const LeaseReply = z.discriminatedUnion("ok", [

@@ -179,6 +179,22 @@ export class RevocationSet {
     return Buffer.concat([...this.dumpInParts()]);
   }
 
+  /** As {@link dump}, in slices of a few milliseconds. What is added meanwhile may be in it or not. */
+  async dumpInSlices(): Promise<Uint8Array> {
+    let dump = Buffer.allocUnsafeSlow(
+      this.#sum(({ tokens }) => tokens.size) * bytesPerToken + 65_536,
+    );
+    let end = 0;
+    for (const part of this.dumpInParts()) {
+      if (end + part.byteLength > dump.byteLength)
+        dump = Buffer.concat([dump], 2 * (end + part.byteLength));
+      dump.set(part, end);
+      end += part.byteLength;
+      await turn();
+    }
+    return dump.subarray(0, end);
+  }
+
   /**
    * The same, in parts, of which each is made when it is asked for. What is added meanwhile may be in it or not.
    */
