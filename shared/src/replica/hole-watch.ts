@@ -7,8 +7,6 @@ export interface HoleWatchOptions {
   readonly applied: () => Sequence;
   /** `closed`: nothing is missing. `closing`: what comes next is here and will be applied. `open`: something is missing. */
   readonly hole: () => "closed" | "closing" | "open";
-  /** Whether later entries wait, so that what is missing was lost or is late. */
-  readonly waiting: () => boolean;
   readonly onLasting: () => void;
 }
 
@@ -24,14 +22,14 @@ export class HoleWatch implements Disposable {
   /** There is a hole. Does nothing while one is watched. */
   begin(): void {
     if (this.#timer !== undefined) return;
-    const { clock, graceMs, applied, hole, waiting, onLasting } = this.#options;
+    const { clock, graceMs, applied, hole, onLasting } = this.#options;
     const before = applied();
     this.#timer = clock.after(graceMs, () => {
       this.#timer = undefined;
       const now = hole();
       if (now === "closed") return;
-      // Something came meanwhile: the rest may be on its way too.
-      if (now === "closing" || (applied() > before && !waiting())) return this.begin();
+      // What was missing came meanwhile: what is missing now is missing for less long.
+      if (now === "closing" || applied() > before) return this.begin();
       onLasting();
     });
   }

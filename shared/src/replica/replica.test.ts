@@ -194,7 +194,20 @@ describe("the feed", () => {
     expect(table.bodies.has("e")).toBe(true);
   });
 
-  test("an entry that comes again while others of its kind still wait is not waited for", async () => {
+  test("a hole that opens while another one closes has its own grace", async () => {
+    await startLive();
+    const [four, five, , seven] = ["d", "e", "lost", "g"].map((key) => journal.append(key));
+    source.feed(five!);
+    await clock.pass(40);
+    source.feed(four!);
+    source.feed(seven!);
+    await clock.pass(49);
+    expect(replica.status()).toMatchObject({ applied: 5, gaps: 0 });
+    await clock.pass(20);
+    expect(replica.status()).toMatchObject({ state: "live", applied: 7, gaps: 1 });
+  });
+
+  test("an entry that comes again while others still wait is not waited for", async () => {
     await startLive({
       timings: { sliceMs: 0 },
       pause: () => new Promise((resolve) => clock.after(2, resolve)),
@@ -309,6 +322,14 @@ describe("the beacon", () => {
     expect(source.reconnects).toBe(0);
     source.beacon(journal.head);
     expect(replica.status().state).toBe("live");
+  });
+
+  test("while the silence lasts it asks again and again, and stays as current as the answers", async () => {
+    await startLive();
+    await clock.pass(20_000);
+    expect(replica.status().state).toBe("suspect");
+    expect(replica.status().stalenessMs).toBeLessThan(1_100);
+    expect(replica.status().resyncs.suspect).toBeGreaterThan(10);
   });
 
   test("two questions without an answer bring a new connection", async () => {

@@ -106,7 +106,6 @@ class RunningReplica<Change> implements Replica {
         if (this.#asker.asking !== undefined || !this.#behind()) return "closed";
         return this.#drain.pausing ? "closing" : "open";
       },
-      waiting: () => this.#backlog.size > 0,
       onLasting: () => {
         this.#gaps++;
         this.#resync("delta", "repair");

@@ -197,6 +197,9 @@ describe("a long answer", () => {
     expect(state).toBe("syncing");
     expect(applied).toBeGreaterThan(2);
     expect(applied).toBeLessThan(12);
+    // One that comes again has its turn; the others keep to theirs.
+    source.feed(journal.history()[applied]!);
+    expect(status().applied).toBe(applied + 1);
     await clock.pass(300);
     expect(status()).toMatchObject({ applied: 21, gaps: 0, resyncs: { repair: 0 } });
     source.beacon(journal.head);

@@ -108,7 +108,11 @@ export class SnapshotSender {
    * @returns whether all of it was sent
    * @throws what `build` throws; then the asker was declined
    */
-  async send(message: Message, asker: string, build: () => WholeAnswer): Promise<boolean> {
+  async send(
+    message: Message,
+    asker: string,
+    build: () => WholeAnswer | Promise<WholeAnswer>,
+  ): Promise<boolean> {
     if (this.#underWay.has(asker)) {
       declineSync(message, againMs, "an answer is on its way");
       return false;
@@ -119,7 +123,7 @@ export class SnapshotSender {
     }
     this.#underWay.add(asker);
     try {
-      const answer = build();
+      const answer = await build();
       return await answerSync(message, answer, {
         bus: this.#bus,
         ...("dump" in answer ? { sha256: await this.#hash(answer.dump) } : {}),

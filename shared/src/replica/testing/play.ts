@@ -104,6 +104,7 @@ export async function play(
     for (const [reason, count] of Object.entries(resyncs))
       if (count > 0) reached.add(`resync: ${reason}`);
     if (gaps > 0) reached.add("gap");
+    expect(gaps === resyncs.repair, "counts a hole that it does not repair");
     if (table instanceof UnionTable) {
       for (const body of ever) expect(table.bodies.has(body), `forgot ${body}`);
       for (const body of table.bodies) ever.add(body);
