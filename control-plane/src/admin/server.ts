@@ -60,6 +60,18 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     forceCloseConnections: "idle",
     exposeHeadRoutes: true,
     clientErrorHandler: answerNotHttp,
+    // Paths that no route is looked up for. They come before any hook, and tell the same to everybody.
+    frameworkErrors(error, request, reply) {
+      void reply.header("x-request-id", request.id).header("cache-control", "no-store");
+      const isLong = error.statusCode === 414;
+      return void sendProblem(
+        request,
+        reply,
+        isLong
+          ? new Declined(414, "uri-too-long", "A part of the path is longer than any name")
+          : new Declined(400, "bad-request", "The path cannot be decoded"),
+      );
+    },
   });
 
   // Bodies are read by the schemas of the contract, whatever they call themselves; a config may be YAML.
