@@ -15,15 +15,11 @@ export interface DrainOptions<Change> {
 /** Applies what was waiting and has its turn, a slice at a time. */
 export class Drain<Change> {
   readonly #options: DrainOptions<Change>;
+  /** There is more, and others have their turn first. */
   #pausing = false;
 
   constructor(options: DrainOptions<Change>) {
     this.#options = options;
-  }
-
-  /** Whether there is more, and others have their turn first. */
-  get pausing(): boolean {
-    return this.#pausing;
   }
 
   run(): void {

@@ -5,8 +5,8 @@ export interface HoleWatchOptions {
   readonly clock: Clock;
   readonly graceMs: Milliseconds;
   readonly applied: () => Sequence;
-  /** `closed`: nothing is missing. `closing`: what comes next is here and will be applied. `open`: something is missing. */
-  readonly hole: () => "closed" | "closing" | "open";
+  /** Whether something is missing, and nobody asks for it yet. */
+  readonly open: () => boolean;
   readonly onLasting: () => void;
 }
 
@@ -22,14 +22,13 @@ export class HoleWatch implements Disposable {
   /** There is a hole. Does nothing while one is watched. */
   begin(): void {
     if (this.#timer !== undefined) return;
-    const { clock, graceMs, applied, hole, onLasting } = this.#options;
+    const { clock, graceMs, applied, open, onLasting } = this.#options;
     const before = applied();
     this.#timer = clock.after(graceMs, () => {
       this.#timer = undefined;
-      const now = hole();
-      if (now === "closed") return;
+      if (!open()) return;
       // What was missing came meanwhile: what is missing now is missing for less long.
-      if (now === "closing" || applied() > before) return this.begin();
+      if (applied() > before) return this.begin();
       onLasting();
     });
   }

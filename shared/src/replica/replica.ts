@@ -102,10 +102,7 @@ class RunningReplica<Change> implements Replica {
       clock: this.#clock,
       graceMs: this.#timings.gapGraceMs,
       applied: () => this.#copy.applied,
-      hole: () => {
-        if (this.#asker.asking !== undefined || !this.#behind()) return "closed";
-        return this.#drain.pausing ? "closing" : "open";
-      },
+      open: () => this.#asker.asking === undefined && this.#behind(),
       onLasting: () => {
         this.#gaps++;
         this.#resync("delta", "repair");
