@@ -9,6 +9,7 @@ import { openNatsJournals, connectNats, type NatsBus, type NatsRole } from "@toc
 import { silentLog, systemClock } from "@tocsin/shared";
 import { eventually, startNats, type NatsServer } from "../harness/index.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { permissionsOf, roles } from "../../deploy/nats/permissions.ts";
 import { matrix, patternsOf } from "./permission-matrix.ts";
 
 const config = fileURLToPath(new URL("../../nats.conf", import.meta.url));
@@ -90,6 +91,17 @@ test("every line of nats.conf has its rows in the matrix, and the matrix no line
       expect(may.length).toBeGreaterThan(0);
       expect(mayNot.length).toBeGreaterThan(0);
     }
+});
+
+test("the users of a production bus have the rules of nats.conf, with their name for each wildcard", () => {
+  for (const { user, publish, subscribe } of matrix) {
+    const role = roles.find((each) => each === user);
+    const found = permissionsOf(role ?? "service", role === undefined ? user : "*");
+    expect(found.publish.toSorted()).toEqual(Object.keys(publish).toSorted());
+    expect(found.subscribe.map((each) => each.replace(".*.>", ".>")).toSorted()).toEqual(
+      Object.keys(subscribe).toSorted(),
+    );
+  }
 });
 
 describe.each(matrix)("$user", ({ user, publish, subscribe }) => {

@@ -2,12 +2,12 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { silentLog, systemClock, type Log } from "@tocsin/shared";
-import { connectNats } from "@tocsin/shared/nats";
+import { connectNats, type NatsBus } from "@tocsin/shared/nats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually, freePort, startNats, type NatsServer } from "../harness/index.ts";
 import { runTocsin, temporaryDirectory } from "../harness/program.ts";
 import { createAuthority, type Authority, type Pair } from "./certificates.ts";
-import { startProductionBus, type ProductionBus } from "./production-bus.ts";
+import { everybody, startProductionBus, type ProductionBus } from "./production-bus.ts";
 
 let bus: ProductionBus;
 const open = new AsyncDisposableStack();
@@ -89,6 +89,35 @@ describe("who is let in", () => {
     expect(stranger.state).toBe("disconnected");
   });
 });
+
+test("a user that is left out is out when the server has read the file, a leaf's too, and back with the same key", async () => {
+  const before = everybody.filter((member) => !/proxy:proxy-1$|^leaf:/.test(member));
+  const [proxy, behind, staying] = [
+    await bus.connect("proxy", "proxy-1"),
+    await bus.connect("proxy", "proxy-2"),
+    await bus.connect("service", "users"),
+  ];
+  const states: string[] = [];
+  staying.onState((state) => states.push(state));
+  const controlPlane = await bus.connect("control-plane", "control-plane-1");
+  await using _ = await controlPlane.subscribe("tocsin.v1.sync.trial", (message) =>
+    message.respond("answer"),
+  );
+  const asks = (from: NatsBus) =>
+    from.request("tocsin.v1.sync.trial", "", { timeoutMs: 300 }).then(
+      () => true,
+      () => false,
+    );
+  await eventually("both ask", async () => (await asks(proxy)) && (await asks(behind)));
+  bus.setUsers(...before);
+  await eventually("out", () => proxy.state === "disconnected");
+  // A link of a leaf that is up stays up when its user goes: it has to be cut.
+  bus.link.cut();
+  await eventually("out too", async () => !(await asks(behind)));
+  bus.setUsers(...everybody);
+  await eventually("both are back", async () => (await asks(proxy)) && (await asks(behind)));
+  expect(states).toEqual([]);
+}, 30_000);
 
 describe("whom we believe", () => {
   /** A server with TLS and nothing else, whose certificate has these names. */
