@@ -1,4 +1,4 @@
-import { systemClock } from "@tocsin/shared";
+import { silentLog, systemClock } from "@tocsin/shared";
 import { subjects } from "@tocsin/shared/bus";
 import { Ack, ProxyHeartbeat } from "@tocsin/shared/contract";
 import { createEmbeddedBus } from "@tocsin/shared/embedded";
@@ -26,20 +26,20 @@ async function saidOf(poisoned: Poisoned | undefined) {
     resyncs: { start: 1, reconnect: 0, epoch: 0, rewind: 0, backlog: 0, suspect: 0, repair: 0 },
   } as const;
   const replica: ReplicaStatus = { ...status, poisoned: undefined };
-  const reports = parts.use(
-    new Reports({
-      node: "proxy-1",
-      boot: "boot-1",
-      version: "1.2.3",
-      bus,
-      clock: systemClock,
-      replicas: () => ({
-        catalogue: { ...status, poisoned },
-        health: replica,
-        revocations: replica,
-      }),
+  const options = {
+    node: "proxy-1",
+    boot: "boot-1",
+    version: "1.2.3",
+    bus,
+    clock: systemClock,
+    log: silentLog,
+    replicas: () => ({
+      catalogue: { ...status, poisoned },
+      health: replica,
+      revocations: replica,
     }),
-  );
+  };
+  const reports = parts.use(new Reports(options));
   const said: { ack?: Ack; heartbeat?: ProxyHeartbeat } = {};
   parts.use(
     await bus.subscribe(subjects.acks, (message) => {
@@ -66,8 +66,8 @@ test("what was refused is told by number with every word, so that no later entry
   expect(await saidOf(poisoned)).toEqual({ refused: [2, 4, 9], poisoned });
 });
 
-test("where more was refused than can be told, an acknowledgement does not say what else is in force", async () => {
+test("where more was refused than can be told, the last sixteen are, and how many there were", async () => {
   const recent = Array.from({ length: 16 }, (_, index) => 20 + index);
   const poisoned = { count: 17, sequence: 35, error: "not JSON", recent };
-  expect(await saidOf(poisoned)).toEqual({ refused: undefined, poisoned });
+  expect(await saidOf(poisoned)).toEqual({ refused: recent, poisoned });
 });
