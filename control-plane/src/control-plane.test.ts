@@ -89,6 +89,7 @@ async function startFollower(name: string, options: { acknowledges?: boolean } =
         decode: (entry) => entry,
         apply: (entry) => void entries.push(entry),
         load: (all) => void entries.push(...all.map(({ change }) => change)),
+        loadDump() {},
       },
       onApplied({ operation, sequence, epoch }) {
         if (options.acknowledges === false) return;

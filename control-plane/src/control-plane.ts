@@ -20,6 +20,7 @@ import { Registry } from "./registry/registry.ts";
 import { Services } from "./registry/services.ts";
 import { Revocations } from "./revocation/revocations.ts";
 import { startBeacon } from "./sync/beacon.ts";
+import { fleetOf, standingOf } from "./sync/fleet.ts";
 import { Orders } from "./sync/orders.ts";
 import { Proxies } from "./sync/proxies.ts";
 import { serveSync } from "./sync/serve.ts";
@@ -49,8 +50,9 @@ export interface ControlPlane extends AsyncDisposable {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { node, version, bus, journals, clock, random, log } = options;
   await using stack = new AsyncDisposableStack();
-  const state = stack.use(new State({ bus, journals, clock, random, log }));
   const proxies = new Proxies(clock, (journal) => state.replica(journal).status());
+  const fleet = fleetOf({ bus, proxies, clock, log });
+  const state: State = stack.use(new State({ bus, journals, fleet, clock, random, log }));
   const orders = new Orders({ bus, journals, state, proxies, clock, log });
   const config = new CurrentConfig({ state, orders, environment: options.environment, clock, log });
   if (options.config !== undefined) config.check(options.config.source);
@@ -58,6 +60,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   stack.use(await proxies.listen(bus));
   stack.use(await orders.listen());
   await state.synced();
+  stack.use(
+    proxies.onHeartbeat((proxy) => {
+      const standing = standingOf(proxy, "revocations");
+      if (standing !== undefined) state.heardStanding(standing);
+    }),
+  );
   stack.use(startBeacon({ node, bus, journals, state, proxies, clock, log }));
   stack.use(await serveSync(bus, state, log));
   if (options.config !== undefined) await config.apply(options.config.source, { waitMs: 0 });

@@ -25,7 +25,7 @@ export async function startFollower(
         log: silentLog,
         journal,
         source: createBusSource({ bus, journal, node: name }),
-        table: { decode: (entry) => entry, apply() {}, load() {} },
+        table: { decode: (entry) => entry, apply() {}, load() {}, loadDump() {} },
         onApplied({ operation, sequence, epoch }) {
           const ack: Ack = { v: protocolVersion, journal, epoch, applied: sequence, refused: [] };
           if (options.mute !== true)

@@ -58,6 +58,27 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
     this.#options.onChange?.([...this.#held.values()]);
   }
 
+  /**
+   * Takes what somebody else holds, as if this node had known it before it read the store.
+   *
+   * @returns how many entries the store has lost by what they say
+   */
+  learn(entries: readonly Recorded[]): number {
+    const learned: Held<Value>[] = [];
+    for (const recorded of entries) {
+      const mine = this.decode(recorded);
+      const theirs = this.#held.get(recorded.key);
+      if (theirs !== undefined && !this.#stands(mine, theirs, false)) continue;
+      const sequence = theirs?.recorded.sequence ?? 0;
+      const held = { recorded: { ...recorded, sequence }, value: mine.value };
+      this.#put(held);
+      this.#owed.add(recorded.key);
+      learned.push(held);
+    }
+    if (learned.length > 0) this.#options.onChange?.(learned);
+    return learned.length;
+  }
+
   /** Whether what this node knows of a key is newer than what the store says. */
   #stands(mine: Held<Value>, theirs: Held<Value>, owed: boolean): boolean {
     if (mine.recorded.body === theirs.recorded.body) return false;
@@ -118,62 +139,4 @@ export interface KeyedEntriesOptions<Value> {
   readonly onChange?: Listener<Value>;
   /** Whether one value of a key is newer than another by what they say themselves; undefined where they do not say. */
   readonly newer?: (mine: Value, theirs: Value) => boolean | undefined;
-}
-
-/** The entries of a log. What is past its use is forgotten; nothing else ever is. */
-export class LoggedEntries<Value> implements ReplicaTable<Held<Value>> {
-  readonly #schema: Schema<Value>;
-  readonly #spent: (value: Value) => boolean;
-  #held: Held<Value>[] = [];
-  #owed: Recorded[] = [];
-
-  /** @param spent whether an entry no longer has any effect on anybody */
-  constructor(schema: Schema<Value>, spent: (value: Value) => boolean) {
-    this.#schema = schema;
-    this.#spent = spent;
-  }
-
-  decode(entry: Recorded): Held<Value> {
-    return { recorded: entry, value: this.#schema.parse(JSON.parse(entry.body)) };
-  }
-
-  apply(held: Held<Value>): void {
-    this.#held.push(held);
-    if (this.#owed.length > 0)
-      this.#owed = this.#owed.filter(({ body }) => body !== held.recorded.body);
-  }
-
-  /** Union: what was known before stays, and is served too, whatever the store has lost. */
-  load(changes: readonly { readonly change: Held<Value> }[]): void {
-    const bodies = new Set(changes.map(({ change }) => change.recorded.body));
-    const kept = this.#held
-      .filter(({ recorded }) => !bodies.has(recorded.body))
-      // Its number was of another epoch: it stands before everything that has one now.
-      .map(({ recorded, value }) => ({ recorded: { ...recorded, sequence: 0 }, value }));
-    this.#held = [...kept, ...changes.map(({ change }) => change)];
-    this.#owed = kept.map(({ recorded }) => recorded);
-  }
-
-  owed(): Owed[] {
-    return this.#owed.map(({ key, body }) => ({ key, body, expected: undefined }));
-  }
-
-  values(): readonly Held<Value>[] {
-    return this.#held;
-  }
-
-  all(): Recorded[] {
-    return this.#held.map(({ recorded }) => recorded);
-  }
-
-  after(sequence: Sequence): Recorded[] {
-    return this.#held
-      .filter(({ recorded }) => recorded.sequence > sequence)
-      .map(({ recorded }) => recorded);
-  }
-
-  /** Forgets what is spent. */
-  sweep(): void {
-    this.#held = this.#held.filter(({ value }) => !this.#spent(value));
-  }
 }

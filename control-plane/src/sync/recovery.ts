@@ -68,6 +68,17 @@ export class Recovery implements AsyncDisposable {
     this.#start();
   }
 
+  /**
+   * Writes what is owed, whatever the replica has noticed.
+   *
+   * @param rewound the epoch, when it is known to have gone backwards
+   */
+  async mend(rewound?: Epoch): Promise<void> {
+    this.#rewound ??= rewound;
+    this.#start();
+    await this.#running;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort(new Error("closed"));
     await this.#running;

@@ -1,6 +1,6 @@
-import type { Log } from "@tocsin/shared";
+import { messageOf, type Log } from "@tocsin/shared";
 import { controlPlaneQueue, subjects, type Bus } from "@tocsin/shared/bus";
-import { journalNames, type JournalName } from "@tocsin/shared/journal";
+import { journalNames, type JournalName, type Sequence } from "@tocsin/shared/journal";
 import { answerSync, declineSync, readSyncRequest, SnapshotSender } from "@tocsin/shared/replica";
 import type { State } from "./state.ts";
 
@@ -23,23 +23,33 @@ export async function serveSync(bus: Bus, state: State, log: Log): Promise<Async
             return declineSync(message, againMs, standing);
           // A node that lags behind what the asker has heard of would take it back in time.
           if (request.atLeast > applied) return declineSync(message, againMs, `at ${applied}`);
-          const delta = request.epoch === epoch && request.applied <= applied;
-          const held = table(state, journal);
           const { node } = request;
+          const delta =
+            request.epoch === epoch && request.applied <= applied
+              ? entriesAfter(state, journal, request.applied, applied)
+              : undefined;
           log.debug(
-            { journal, node, from: delta ? request.applied : 0, to: applied },
+            { journal, node, from: delta === undefined ? 0 : request.applied, to: applied },
             "sync asked",
           );
-          if (delta) {
-            const entries = held.after(request.applied);
-            void answerSync(message, { mode: "delta", epoch, to: applied, entries }, { bus });
-          } else
-            void snapshots.send(message, `${journal} ${node}`, () => ({
+          if (delta !== undefined) {
+            void answerSync(
+              message,
+              { mode: "delta", epoch, to: applied, entries: delta },
+              { bus },
+            );
+            return;
+          }
+          snapshots
+            .send(message, `${journal} ${node}`, async () => ({
               mode: "snapshot",
               epoch,
               to: applied,
-              entries: held.all(),
-            }));
+              ...(await everything(state, journal)),
+            }))
+            .catch((error: unknown) => {
+              log.error({ journal, node, cause: messageOf(error) }, "sync failed");
+            });
         },
         { queue: controlPlaneQueue },
       ),
@@ -48,15 +58,15 @@ export async function serveSync(bus: Bus, state: State, log: Log): Promise<Async
   return stack;
 }
 
-function table(state: State, journal: JournalName) {
-  switch (journal) {
-    case "catalogue":
-      return state.catalogue;
-    case "health":
-      return state.health;
-    case "revocations":
-      return state.revocations;
-    default:
-      return journal satisfies never;
-  }
+/** What was recorded after a position; undefined when not all of it is at hand, and a snapshot has to do. */
+function entriesAfter(state: State, journal: JournalName, from: Sequence, applied: Sequence) {
+  return journal === "revocations"
+    ? state.revocations.after(from, applied)
+    : state[journal].after(from);
+}
+
+async function everything(state: State, journal: JournalName) {
+  return journal === "revocations"
+    ? { dump: await state.revocations.dump() }
+    : { entries: state[journal].all() };
 }

@@ -1,13 +1,21 @@
 /** What a control-plane node knows: a replica of each journal, and how to write to it and see the write. */
+import { randomBytes } from "node:crypto";
 import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
-import { CatalogueEntry, RevocationEntry, VerdictEntry } from "@tocsin/shared/contract";
+import {
+  CatalogueEntry,
+  catalogueKeys,
+  protocolVersion,
+  VerdictEntry,
+  type FingerprintKey,
+} from "@tocsin/shared/contract";
 import {
   JournalConflict,
   journalNames,
   type Appended,
   type AppendOptions,
   type Entry,
+  type Epoch,
   type Head,
   type JournalName,
   type Journals,
@@ -18,12 +26,21 @@ import {
   type JournalSource,
   type Replica,
 } from "@tocsin/shared/replica";
+import type { RevocationSet } from "@tocsin/shared/revocations";
+import { condensedSource } from "./condensed-source.ts";
 import { Doubt } from "./doubt.ts";
-import { KeyedEntries, LoggedEntries, type Held } from "./entries.ts";
+import { KeyedEntries, type Held } from "./entries.ts";
+import { furthest, heldCatalogue, heldSets, noFleet, type Fleet, type Standing } from "./recall.ts";
 import { Recovery, type Owed } from "./recovery.ts";
+import { RevocationLog } from "./revocation-log.ts";
+import { Stragglers } from "./stragglers.ts";
 
 /** How long a write waits until this very node has heard of it, in milliseconds. */
 const seenWithinMs = 2_000;
+
+/** How often expired revocations are looked for, in milliseconds, and how many of the set's 256 parts are looked at then. */
+const sweepEveryMs: Milliseconds = 1_000;
+const sweptAtOnce = 4;
 
 /** How an append ended. `failed`: the store did not confirm it in time, or the one who wanted it went away. */
 export interface AppendReport {
@@ -38,14 +55,20 @@ export interface StateOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** The proxies, to be asked what they hold when the store has lost it. Default: there are none. */
+  readonly fleet?: Fleet;
 }
 
 export class State implements AsyncDisposable {
   readonly catalogue: KeyedEntries<CatalogueEntry>;
   readonly health: KeyedEntries<VerdictEntry>;
-  readonly revocations: LoggedEntries<RevocationEntry>;
+  readonly revocations: RevocationLog;
   readonly #options: StateOptions;
   readonly #stack = new AsyncDisposableStack();
+  readonly #forgetBefore: () => number;
+  readonly #stragglers: Stragglers;
+  /** The fleet's fingerprint key, known when the catalogue has been read. */
+  readonly #key = Promise.withResolvers<Uint8Array>();
   readonly #replicas: Record<JournalName, Replica>;
   readonly #sources: Record<JournalName, JournalSource>;
   readonly #recoveries: Record<JournalName, Recovery>;
@@ -79,12 +102,16 @@ export class State implements AsyncDisposable {
         for (const listener of this.#healthListeners) listener();
       },
     });
-    const nowSeconds = () => clock.wall() / 1000;
     // Five minutes of tolerance are the most that a config may grant an issuer's clock.
-    this.revocations = new LoggedEntries(
-      RevocationEntry,
-      (entry) => expiryOf(entry) + 600 < nowSeconds(),
-    );
+    const forgetBefore = () => clock.wall() / 1_000 - 600;
+    this.#forgetBefore = forgetBefore;
+    this.revocations = new RevocationLog(forgetBefore);
+    this.#stragglers = new Stragglers({
+      fleet: options.fleet ?? noFleet,
+      journal: journals.revocations,
+      add: (set) => this.addRevocations(set),
+      log,
+    });
     const source = (journal: JournalName) =>
       createJournalSource({
         journal: journals[journal],
@@ -102,7 +129,13 @@ export class State implements AsyncDisposable {
     this.#sources = {
       catalogue: source("catalogue"),
       health: source("health"),
-      revocations: source("revocations"),
+      revocations: condensedSource({
+        journal: journals.revocations,
+        source: source("revocations"),
+        key: () => this.#key.promise,
+        forgetBefore,
+        log,
+      }),
     };
     const common = (journal: JournalName) => ({
       journal,
@@ -153,12 +186,83 @@ export class State implements AsyncDisposable {
       health: doubt("health"),
       revocations: doubt("revocations"),
     };
-    this.#stack.defer(clock.every(60_000, () => this.revocations.sweep()));
+    this.onCatalogue((changed) => {
+      for (const { value } of changed)
+        if (value.kind === "fingerprint-key") this.#useKey(Buffer.from(value.key, "base64url"));
+    });
+    this.#stack.defer(clock.every(sweepEveryMs, () => this.revocations.sweep(sweptAtOnce)));
   }
 
-  /** Resolves when every journal has been read once. */
+  /**
+   * Resolves when every journal has been read once, and what proxies know beyond the store is on its way into it.
+   *
+   * @throws JournalUnavailable when the store does not take what has to be written to it
+   */
   async synced(): Promise<void> {
+    const { journals, fleet = noFleet, log } = this.#options;
+    await this.#replicas.catalogue.synced;
+    const standings = await fleet.standings();
+    const heads = {
+      catalogue: await journals.catalogue.head(),
+      revocations: await journals.revocations.head(),
+    };
+    const further = {
+      catalogue: furthest(standings.catalogue, heads.catalogue),
+      revocations: furthest(standings.revocations, heads.revocations),
+    };
+    const proxies = [...further.catalogue, ...further.revocations].map(({ proxy }) => proxy);
+    const holdings =
+      proxies.length === 0
+        ? []
+        : await fleet.collect(["catalogue", "revocations"], [...new Set(proxies)]);
+    const entries = this.catalogue.learn(heldCatalogue(holdings, log));
+    if (entries > 0) log.warn({ entries }, "the store had lost entries that proxies hold");
+    void this.#recoveries.catalogue.mend(rewound(further.catalogue, heads.catalogue));
+    const sets = heldSets(holdings, log);
+    await this.#ensureKey(sets[0]?.key);
     await Promise.all(journalNames.map((name) => this.#replicas[name].synced));
+    for (const set of sets) await this.addRevocations(set);
+    void this.#recoveries.revocations.mend(rewound(further.revocations, heads.revocations));
+  }
+
+  /** Adds to the journal what somebody holds and this node does not. @throws JournalUnavailable */
+  async addRevocations(set: RevocationSet): Promise<void> {
+    let entries = 0;
+    for (const entry of set.lacking(this.revocations.set, this.#forgetBefore())) {
+      await this.write("revocations", { key: entry.kind, body: JSON.stringify(entry) });
+      entries++;
+    }
+    if (entries > 0)
+      this.#options.log.warn({ entries }, "revocations taken from what a proxy holds");
+  }
+
+  /** A proxy says where it stands with the revocations. */
+  heardStanding(standing: Standing): void {
+    this.#stragglers.hear(standing);
+  }
+
+  /** Gives the fleet its fingerprint key where it has none: the one that proxies use already, or a new one. */
+  async #ensureKey(proposal: Uint8Array = randomBytes(16)): Promise<void> {
+    if (this.catalogue.get(catalogueKeys.fingerprintKey) === undefined) {
+      const entry: FingerprintKey = {
+        v: protocolVersion,
+        kind: "fingerprint-key",
+        key: Buffer.from(proposal).toString("base64url"),
+      };
+      const body = JSON.stringify(entry);
+      try {
+        await this.write("catalogue", { key: catalogueKeys.fingerprintKey, body }, { expected: 0 });
+      } catch (error) {
+        // Another node was faster; the replica brings its key.
+        if (!(error instanceof JournalConflict)) throw error;
+      }
+    }
+    await this.#key.promise;
+  }
+
+  #useKey(key: Uint8Array): void {
+    this.revocations.set.useKey(key);
+    this.#key.resolve(key);
   }
 
   replica(journal: JournalName): Replica {
@@ -251,6 +355,10 @@ export class State implements AsyncDisposable {
 
   #changed(journal: JournalName): void {
     this.#recoveries[journal].look();
+    if (journal === "revocations") {
+      const { epoch, applied } = this.#replicas.revocations.status();
+      if (epoch !== undefined) this.#stragglers.reached(epoch, applied);
+    }
     for (const look of this.#waiting.get(journal) ?? []) look();
   }
 
@@ -259,15 +367,7 @@ export class State implements AsyncDisposable {
   }
 }
 
-/** When all that an entry takes back has expired, in Unix seconds. */
-function expiryOf(entry: RevocationEntry): number {
-  switch (entry.kind) {
-    case "token":
-    case "user":
-      return entry.expiresAt;
-    case "batch":
-      return Math.max(...entry.items.map(({ expiresAt }) => expiresAt));
-    default:
-      return Infinity;
-  }
+/** The epoch of a store that proxies are ahead of in that very epoch. */
+function rewound(further: readonly Standing[], { epoch }: Head): Epoch | undefined {
+  return further.some((standing) => standing.epoch === epoch) ? epoch : undefined;
 }

@@ -247,8 +247,15 @@ describe("heartbeats", () => {
     const started = await fleet();
     await bus.flush();
     const before = control.heartbeats.length;
-    const options = { node: "proxy-2", boot: "b", version: "1", bus, clock: systemClock };
-    using reports = new Reports({ ...options, replicas: () => started.replicas() });
+    const options = {
+      node: "proxy-2",
+      boot: "b",
+      version: "1",
+      bus,
+      clock: systemClock,
+      log: silentLog,
+    };
+    await using reports = new Reports({ ...options, replicas: () => started.replicas() });
     reports.leave();
     reports.leave();
     reports.heartbeat();

@@ -1,9 +1,10 @@
-import { messageOf, once, sleep } from "@tocsin/shared";
+import { messageOf, once } from "@tocsin/shared";
 import type { Clock, Log, NodeName } from "@tocsin/shared";
 import { subjects, type Bus, type Message } from "@tocsin/shared/bus";
 import { CollectRequest } from "@tocsin/shared/contract";
 import type { Epoch, Sequence } from "@tocsin/shared/journal";
 import { sendHolding, type HeldJournal } from "@tocsin/shared/revocations";
+import { hear } from "./hear.ts";
 
 /** One journal, as this proxy holds it. */
 export interface Held {
@@ -24,7 +25,6 @@ export interface HoldingsOptions {
 
 /** Questions that may wait for the one that is being answered. */
 const maxWaiting = 4;
-const subscribeAgainMs = 1_000;
 
 /**
  * Answers a control plane whose store has lost what the fleet holds. One answer at a time, however many ask: a million revocations
@@ -33,38 +33,22 @@ const subscribeAgainMs = 1_000;
 export class Holdings implements AsyncDisposable {
   readonly #options: HoldingsOptions;
   readonly #closed = new AbortController();
-  readonly #subscription: Promise<AsyncDisposable | undefined>;
+  readonly #hearing: AsyncDisposable;
   readonly #waiting: CollectRequest[] = [];
   #answering: Promise<void> | undefined;
 
   /** Listens from some time after, for as long as it takes. */
   constructor(options: HoldingsOptions) {
     this.#options = options;
-    this.#subscription = this.#subscribe();
+    this.#hearing = hear(subjects.everyProxy("collect"), (message) => this.#hear(message), options);
   }
 
   readonly [Symbol.asyncDispose] = once(async () => {
     this.#closed.abort(new Error("closed"));
     this.#waiting.length = 0;
-    await (await this.#subscription)?.[Symbol.asyncDispose]();
+    await this.#hearing[Symbol.asyncDispose]();
     await this.#answering;
   });
-
-  async #subscribe(): Promise<AsyncDisposable | undefined> {
-    const { bus, clock, log } = this.#options;
-    const { signal } = this.#closed;
-    while (!signal.aborted) {
-      try {
-        return await bus.subscribe(subjects.everyProxy("collect"), (message) =>
-          this.#hear(message),
-        );
-      } catch (error) {
-        log.warn({ cause: messageOf(error) }, "cannot be asked yet what is held");
-        await sleep(clock, subscribeAgainMs, signal).catch(() => {});
-      }
-    }
-    return undefined;
-  }
 
   #hear(message: Message): void {
     const request = readRequest(message);

@@ -1,4 +1,4 @@
-import type { Clock, Milliseconds, NodeName } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds, NodeName } from "@tocsin/shared";
 import { subjects, type Bus } from "@tocsin/shared/bus";
 import {
   protocolVersion,
@@ -8,6 +8,7 @@ import {
 } from "@tocsin/shared/contract";
 import type { JournalName, Sequence } from "@tocsin/shared/journal";
 import type { AppliedOrder, ReplicaStatus } from "@tocsin/shared/replica";
+import { hear } from "./hear.ts";
 
 export interface ReportsOptions {
   readonly node: NodeName;
@@ -15,6 +16,7 @@ export interface ReportsOptions {
   readonly version: string;
   readonly bus: Bus;
   readonly clock: Clock;
+  readonly log: Log;
   readonly replicas: () => Readonly<Record<JournalName, ReplicaStatus>>;
 }
 
@@ -23,9 +25,10 @@ const heartbeatMs = 2_000;
 const maxErrorLength = 500;
 
 /** Tells the control plane what this proxy has applied. What gets lost here, the next heartbeat says again. */
-export class Reports implements Disposable {
+export class Reports implements AsyncDisposable {
   readonly #options: ReportsOptions;
   readonly #stop: (() => void)[];
+  readonly #hearing: AsyncDisposable;
   readonly #startedAt: Milliseconds;
   #left = false;
 
@@ -39,6 +42,8 @@ export class Reports implements Disposable {
         if (state === "connected") this.heartbeat();
       }),
     ];
+    // A control plane that starts wants to know at once who is there, and how far.
+    this.#hearing = hear(subjects.everyProxy("heartbeat"), () => this.heartbeat(), options);
   }
 
   /** An order was applied, or could not be. */
@@ -67,8 +72,9 @@ export class Reports implements Disposable {
     this.#beat(true);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     for (const stop of this.#stop.splice(0)) stop();
+    await this.#hearing[Symbol.asyncDispose]();
   }
 
   #beat(leaving: boolean): void {

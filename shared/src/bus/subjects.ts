@@ -69,8 +69,8 @@ export function leaseOf(
   return service === undefined || instance === undefined ? undefined : { service, instance };
 }
 
-/** `collect`: say what you hold of the journals that are named. */
-export type ProxyVerb = "collect";
+/** `collect`: say what you hold of the journals that are named. `heartbeat`: say now where you stand. */
+export type ProxyVerb = "collect" | "heartbeat";
 
 export type LeaseVerb = "register" | "renew" | "deregister";
 
