@@ -60,6 +60,8 @@ export class Asker {
   /** The connection was given up because nothing came back. */
   #mute = false;
   #closed = false;
+  /** Ends the rest before the next question, while there is one. */
+  #rest: AbortController | undefined;
 
   constructor(options: AskerOptions) {
     this.#options = options;
@@ -102,6 +104,15 @@ export class Asker {
     if (this.#open !== undefined) this.#open.kind = "full";
   }
 
+  /**
+   * What kept questions from being answered is over: one that rests before it is asked again is asked soon.
+   *
+   * @param jitterMs longest random wait before it
+   */
+  hurry(jitterMs: Milliseconds): void {
+    this.#rest?.abort(this.#options.random() * jitterMs);
+  }
+
   close(reason: Error): void {
     this.#closed = true;
     this.#open?.stop.abort(reason);
@@ -120,7 +131,7 @@ export class Asker {
     let untakable = 0;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
-        if (delayMs > 0) await sleep(clock, delayMs, signal);
+        if (delayMs > 0) await this.#resting(delayMs, signal);
         delayMs = this.retryDelay(failures);
         const { kind } = this.#open!;
         const question = this.#options.question(kind);
@@ -148,6 +159,23 @@ export class Asker {
           await this.#doubt(error);
         }
       }
+    }
+  }
+
+  /** Sleeps, for as long as nobody is in a hurry. */
+  async #resting(delayMs: Milliseconds, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const until = clock.monotonic() + delayMs;
+    const rest = new AbortController();
+    this.#rest = rest;
+    try {
+      await sleep(clock, delayMs, AbortSignal.any([signal, rest.signal]));
+    } catch {
+      signal.throwIfAborted();
+      const leftMs = Math.min(until - clock.monotonic(), rest.signal.reason as Milliseconds);
+      await sleep(clock, Math.max(0, leftMs), signal);
+    } finally {
+      if (this.#rest === rest) this.#rest = undefined;
     }
   }
 

@@ -116,7 +116,11 @@ class RunningReplica<Change> implements Replica {
   start(): void {
     const { source } = this.#options;
     this.#subscriptions.defer(
-      source.onReconnected(() => this.#resync("delta", "reconnect", this.#timings.jitterMs)),
+      source.onReconnected(() => {
+        const { jitterMs } = this.#timings;
+        this.#asker.hurry(jitterMs);
+        this.#resync("delta", "reconnect", jitterMs);
+      }),
     );
     void this.#subscribe();
   }
