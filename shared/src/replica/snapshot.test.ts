@@ -206,6 +206,19 @@ describe("a long answer", () => {
     expect(status().state).toBe("live");
   });
 
+  test("is not followed by what waits once everything has to be asked for anew", async () => {
+    await stage.startLive({ timings: { sliceMs: 0 } });
+    const [four, five, six] = ["d", "e", "f"].map((key) => journal.append(key));
+    for (const entry of [six!, five!, four!]) source.feed(entry);
+    expect(status().applied).toBe(5);
+    source.answering = () => new Promise(() => {});
+    journal.recreate();
+    source.feed(journal.append("new"));
+    source.feed(six!);
+    await clock.pass(100);
+    expect(status()).toMatchObject({ state: "syncing", epoch: "epoch-1", applied: 5 });
+  });
+
   test("that the feed overtakes again and again is taken all the same", async () => {
     journal.append("a");
     start();
