@@ -20,6 +20,8 @@ export interface Relay extends AsyncDisposable {
   readonly connections: number;
   /** Connections that clients have opened so far, refused ones too. */
   readonly attempts: number;
+  /** Bytes that have gone through so far. */
+  readonly carried: { readonly toClient: number; readonly toServer: number };
   /** Everything passes again; what was held goes out now. New connections are accepted. */
   pass(): void;
   /** New connections are reset at once. Open ones go on; see {@link cut}. */
@@ -69,6 +71,7 @@ export async function startRelay(
   const budget = { toClient: Infinity, toServer: Infinity };
   let refusing = false;
   let attempts = 0;
+  const carried = { toClient: 0, toServer: 0 };
   const edits = new NatsEdits();
 
   const cut = () => {
@@ -79,6 +82,7 @@ export async function startRelay(
     pairs.clear();
   };
   const spend = (direction: "toClient" | "toServer") => (bytes: number) => {
+    carried[direction] += bytes;
     budget[direction] -= bytes;
     if (budget[direction] > 0) return;
     budget[direction] = Infinity;
@@ -139,6 +143,7 @@ export async function startRelay(
 
   return {
     port,
+    carried,
     get connections() {
       return pairs.size;
     },

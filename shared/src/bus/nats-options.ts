@@ -76,7 +76,8 @@ export function connectionOptions(address: NatsAddress): NodeConnectionOptions {
     // A half-open connection is noticed within 6 s: two pings unanswered.
     pingInterval: 2_000,
     maxPingOut: 2,
-    timeout: 5_000,
+    // Of one attempt. The server itself gives up on a client that says nothing for 2 s.
+    timeout: 2_000,
     maxReconnectAttempts: -1,
     // Spread, so that a fleet does not come back in one instant; but within the second in which revocations are in force again.
     reconnectTimeWait: 100,

@@ -110,6 +110,22 @@ test("a connection that is open and mute is noticed, and left when asked", async
   expect(heard).toEqual(["1"]);
 }, 40_000);
 
+test("an attempt that is cut half-way is given up at once, not when its time is up", async () => {
+  await using nats = await startNats();
+  await using relay = await startRelay(nats.port);
+  await using bus = await connectNats(options(`nats://127.0.0.1:${relay.port}`));
+  const before = relay.carried.toClient;
+  // The server greets, and never hears what the client says to that.
+  relay.drop("toServer");
+  relay.cut();
+  await eventually("the greeting", () => relay.carried.toClient > before);
+  relay.pass();
+  relay.cut();
+  const cutAt = performance.now();
+  await eventually("connected again", () => bus.state === "connected");
+  expect(performance.now() - cutAt).toBeLessThan(1_500);
+}, 20_000);
+
 test("a mute connection whose buffers are full is left behind all the same", async () => {
   await using nats = await startNats();
   await using relay = await startRelay(nats.port);

@@ -14,6 +14,7 @@ import {
 import { messageOf, once } from "../lifetime.ts";
 import type { Log } from "../log.ts";
 import { sleep, type Clock, type Milliseconds } from "../time.ts";
+import { AttemptWatch } from "./attempt-watch.ts";
 import {
   BusUnavailable,
   type Bus,
@@ -250,12 +251,20 @@ class NatsConnectionBus implements NatsBus {
   }
 
   async #watch(connection: NatsConnection): Promise<void> {
+    const attempts = new AttemptWatch(this.#clock, () => {
+      if (this.#connection === connection && this.#state === "disconnected")
+        this.#leave(connection, "an attempt to connect is stuck");
+    });
     for await (const status of connection.status()) {
-      if (this.#connection !== connection) return;
+      if (this.#connection !== connection) return attempts.over();
       if (status.type === "disconnect") {
+        attempts.ended();
         this.#log.warn({ server: status.server }, "bus disconnected");
         this.#become("disconnected");
+      } else if (status.type === "reconnecting") {
+        attempts.over();
       } else if (status.type === "reconnect") {
+        attempts.over();
         this.#log.info({ server: status.server }, "bus connected");
         this.#become("connected");
       } else if (status.type === "staleConnection") {
@@ -266,6 +275,7 @@ class NatsConnectionBus implements NatsBus {
         });
       } else if (status.type === "error") this.#heardError(status.error);
     }
+    attempts.over();
     if (this.#connection === connection && !this.#disposed.signal.aborted)
       this.#leave(connection, "the library gave up");
   }
