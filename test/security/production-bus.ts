@@ -76,7 +76,7 @@ export async function startProductionBus(): Promise<ProductionBus> {
     copyFileSync(usersFile, join(own, "users.conf"));
     const text = readFileSync(join(root, "deploy/nats", config), "utf8")
       .replaceAll("/etc/nats", own)
-      .replace("/var/lib/nats", join(own, "store"))
+      .replaceAll("/var/lib/nats", own)
       .replace(/^(port: 4222|listen: "127.0.0.1:4222")$/m, `listen: "127.0.0.1:${port}"`)
       // Else the hub tells the leaf where it really is, and the leaf goes around the relay.
       .replace(
