@@ -19,7 +19,7 @@ import { startListener } from "./listener/listener.ts";
 import { assemble, closedGate } from "./pipeline/assemble.ts";
 import type { Gate } from "./pipeline/gate.ts";
 import { startProbes } from "./probes/probes.ts";
-import { startFleet } from "./state/fleet.ts";
+import { startFleet, type Fleet } from "./state/fleet.ts";
 import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { createUpstreams } from "./upstream/upstreams.ts";
@@ -145,6 +145,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
           reason: () => undefined,
           detail: () => standingOf(fleet.replicas()[name]),
         })),
+        // A proxy whose disk is full serves as well as ever; it is a restart that would find less.
+        { name: "disk", reason: () => undefined, detail: () => keptOf(fleet) },
       ],
       metrics,
       status: () => ({
@@ -154,6 +156,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
         revision: fleet.config()?.revision ?? null,
         active: listener.active,
         journals: fleet.replicas(),
+        notKept: fleet.notKept(),
         services: Object.fromEntries(
           fleet
             .instances()
@@ -191,4 +194,12 @@ function standingOf({ applied, state, stalenessMs, poisoned }: ReplicaStatus): s
     stalenessMs === undefined ? "of unknown age" : `${(stalenessMs / 1000).toFixed(1)} s old`;
   const refused = poisoned === undefined ? "" : `, ${poisoned.count} refused`;
   return `${applied} applied, ${state}, ${age}${refused}`;
+}
+
+/** `all kept`, or `revocations not kept: ENOSPC: no space left on device, write` */
+function keptOf(fleet: Fleet): string {
+  const troubles = Object.entries(fleet.notKept()).flatMap(([journal, trouble]) =>
+    trouble === undefined ? [] : [`${journal} not kept: ${trouble}`],
+  );
+  return troubles.length === 0 ? "all kept" : troubles.join("; ");
 }

@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cpSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog, systemClock } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
-import type { Bus } from "@tocsin/shared/bus";
+import { subjects, type Bus } from "@tocsin/shared/bus";
 import { createEmbeddedBus } from "@tocsin/shared/embedded";
 import { ManualClock } from "../identity/testing/manual-clock.ts";
 import { startFleet } from "./fleet.ts";
@@ -33,7 +34,7 @@ async function controlPlane(): Promise<TestControlPlane> {
   return stack.use(await startTestControlPlane(bus));
 }
 
-async function fleet(options: { clock?: Clock; disk?: boolean } = {}): Promise<Fleet> {
+async function fleet(options: { clock?: Clock; disk?: boolean | string } = {}): Promise<Fleet> {
   return stack.use(
     await startFleet({
       node: "proxy-1",
@@ -43,7 +44,8 @@ async function fleet(options: { clock?: Clock; disk?: boolean } = {}): Promise<F
       clock: options.clock ?? systemClock,
       random: () => 0.5,
       log: silentLog,
-      stateDirectory: options.disk === true ? directory : undefined,
+      stateDirectory:
+        options.disk === true ? directory : options.disk === false ? undefined : options.disk,
     }),
   );
 }
@@ -353,25 +355,70 @@ describe("a proxy that starts again", () => {
     },
   );
 
-  test("after a crash has what was written meanwhile", async () => {
+  test("after it was killed has every order that it acknowledged, at whatever moment", async () => {
     const control = await controlPlane();
     const first = await fleet({ disk: true });
     await isLive(first);
-    await control.append("revocations", "token", revokedToken("1", inAnHour));
-    await control.append("catalogue", "config", config(4));
-    await expect
-      .poll(() => readFile(lastGoodPath(directory, "revocations"), "latin1"), { timeout: 5_000 })
-      .toContain('"applied":1');
-    await expect
-      .poll(() => readFile(lastGoodPath(directory, "catalogue"), "latin1"))
-      .toContain('"applied":1');
+    await expect.poll(() => readdir(directory)).toContain("revocations.last-good");
+    const killed: string[] = [];
+    await using _listening = await bus.subscribe(subjects.acks, () => {
+      // What a killed process leaves behind is what it has written so far.
+      const copy = `${directory}-killed-${killed.length}`;
+      cpSync(directory, copy, { recursive: true });
+      stack.defer(() => rm(copy, { recursive: true, force: true }));
+      killed.push(copy);
+    });
+    for (let order = 1; order <= 20; order += 1) {
+      const operation = `order-${order}`;
+      await (order % 5 === 0
+        ? control.append("catalogue", "config", config(order), operation)
+        : control.append("revocations", "token", revokedToken(`${order}`, inAnHour), operation));
+      await expect.poll(() => killed.length, { interval: 1 }).toBe(order);
+    }
     await control.stop();
-    // The first one never got to say farewell.
+    for (const [index, copy] of killed.entries()) {
+      const clock = new ManualClock(Date.now());
+      const started = await fleet({ disk: copy, clock });
+      clock.advance(2_000);
+      expect(started.ready().ok, copy).toBe(true);
+      const orders = index + 1;
+      expect(started.config()?.revision ?? 0).toBe(orders - (orders % 5));
+      for (let order = 1; order <= orders; order += 1)
+        if (order % 5 !== 0) expect(isRevoked(started, `${order}`)).toBe(true);
+      expect(isRevoked(started, `${orders + 1}`)).toBe(false);
+      await started[Symbol.asyncDispose]();
+    }
+  });
+
+  test("goes on while its disk is full, says so, and keeps everything again when it is not", async () => {
+    const control = await controlPlane();
+    await symlink("/dev/full", `${lastGoodPath(directory, "revocations")}.tmp`);
     const clock = new ManualClock(Date.now());
     const started = await fleet({ disk: true, clock });
-    clock.advance(2_000);
-    expect(started.ready().ok).toBe(true);
-    expect(started.config()?.revision).toBe(4);
+    await isReady(started);
+    await control.append("revocations", "token", revokedToken("1", inAnHour), "order-1");
+    await expect
+      .poll(() => {
+        clock.advance(20);
+        return started.notKept();
+      })
+      .toMatchObject({ revocations: expect.stringContaining("ENOSPC"), catalogue: undefined });
     expect(isRevoked(started, "1")).toBe(true);
+    await expect.poll(() => control.acks).toHaveLength(1);
+    await control.append("revocations", "token", revokedToken("2", inAnHour), "order-2");
+    await expect.poll(() => control.acks).toHaveLength(2);
+    // What was in the way is gone, because a failed writer takes away what it has left.
+    await expect
+      .poll(() => {
+        clock.advance(1_000);
+        return started.notKept().revocations;
+      })
+      .toBeUndefined();
+    await control.stop();
+    const copy = await mkdtemp(join(tmpdir(), "tocsin-killed-"));
+    stack.defer(() => rm(copy, { recursive: true, force: true }));
+    cpSync(directory, copy, { recursive: true });
+    const again = await fleet({ disk: copy });
+    expect(isRevoked(again, "1") && isRevoked(again, "2")).toBe(true);
   });
 });

@@ -1,9 +1,9 @@
 /** Everything a proxy knows about the fleet: three replicas, what they make up together, and the way back to the control plane. */
-import { messageOf, once } from "@tocsin/shared";
+import { once } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds, NodeName, Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import { journalNames, type JournalName } from "@tocsin/shared/journal";
-import type { AppliedOrder, ReplicaStatus } from "@tocsin/shared/replica";
+import type { AppliedOrder, ReplicaStatus, ReplicaTable } from "@tocsin/shared/replica";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import type { Instances } from "../upstream/instances.ts";
 import { createCatalogueTable, type AppliedConfig } from "./catalogue-table.ts";
@@ -11,12 +11,13 @@ import { forgettingTime } from "./expiry.ts";
 import { createHealthTable } from "./health-table.ts";
 import { Holdings } from "./holdings.ts";
 import { createInstanceBoard } from "./instances.ts";
-import { keepReplica } from "./kept-replica.ts";
+import { keepReplica, type KeptReplica } from "./kept-replica.ts";
 import { loadKeyed } from "./keyed-entries.ts";
-import { readLastGood, type Snapshot, type Standing } from "./last-good.ts";
+import type { Snapshot } from "./last-good.ts";
 import { Listeners } from "./listeners.ts";
 import { Readiness, type Ready } from "./readiness.ts";
 import { Reports } from "./reports.ts";
+import { restore, type Restored } from "./restore.ts";
 import { createRevocationTable } from "./revocation-table.ts";
 
 export interface FleetOptions {
@@ -39,6 +40,8 @@ export interface Fleet extends AsyncDisposable {
   /** What was taken back. The same object for the whole life of the fleet. */
   readonly revocations: RevocationSet;
   replicas(): Readonly<Record<JournalName, ReplicaStatus>>;
+  /** Why not everything that was applied can be kept on disk, journal by journal. */
+  notKept(): Readonly<Record<JournalName, string | undefined>>;
   /** Whether there is a snapshot of every journal, from the bus or from disk. Once it is, it stays so. */
   ready(): Ready;
   /** Called when everything is there for the first time. */
@@ -62,7 +65,6 @@ export interface Fleet extends AsyncDisposable {
 const healthFrozenMs = 60_000;
 /** How long the bus may take to bring what the disk does not have. */
 const restoredGraceMs = 2_000;
-const keyedDelayMs = 200;
 const upkeepMs = 1_000;
 /** So that all of the set is looked at every minute or so, a little at a time. */
 const segmentsPerTurn = 4;
@@ -103,37 +105,38 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     announce();
   }
 
-  const restored = new Map<JournalName, Standing>();
-  async function restore<T>(
+  async function restored<Change>(
     journal: JournalName,
-    load: (good: Snapshot) => T,
-  ): Promise<T | undefined> {
+    union: boolean,
+    load: (good: Snapshot) => ReplicaTable<Change>,
+  ): Promise<Restored | undefined> {
     if (stateDirectory === undefined) return undefined;
-    const good = await readLastGood(stateDirectory, journal, log);
-    if (good === undefined) return undefined;
-    try {
-      const loaded = load(good);
-      const { epoch, applied, currentAt } = good;
-      restored.set(journal, { epoch, applied, currentAt });
-      readiness.restored(journal);
-      log.info({ journal, applied }, "last good state restored");
-      return loaded;
-    } catch (error) {
-      log.error({ journal, cause: messageOf(error) }, "last good state refused");
-      return undefined;
-    }
+    const found = await restore({ directory: stateDirectory, journal, log, union, load });
+    if (found.standing !== undefined) readiness.restored(journal);
+    return found;
   }
-  await restore("catalogue", ({ payload, epoch }) => loadKeyed(catalogue, payload, epoch));
-  await restore("health", ({ payload, epoch }) => loadKeyed(health, payload, epoch));
-  const revocations =
-    (await restore("revocations", ({ payload }) => RevocationSet.restore(payload))) ??
-    new RevocationSet();
+  const keyed =
+    <Change>(table: ReplicaTable<Change>) =>
+    ({ payload, epoch }: Snapshot) => {
+      loadKeyed(table, payload, epoch);
+      return table;
+    };
+  let revocations = new RevocationSet();
+  // All of it before anything comes from the bus.
+  const kept = {
+    catalogue: await restored("catalogue", false, keyed(catalogue)),
+    health: await restored("health", false, keyed(health)),
+    revocations: await restored("revocations", true, ({ payload }) => {
+      revocations = RevocationSet.restore(payload);
+      return createRevocationTable({ revocations, forgetBefore });
+    }),
+  };
 
   const common = (journal: JournalName) => ({
     ...options,
     journal,
     stateDirectory,
-    restored: restored.get(journal),
+    restored: kept[journal],
     onApplied: (order: AppliedOrder) => reports.acknowledge(journal, order),
   });
   const replicas = {
@@ -141,33 +144,28 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       keepReplica({
         ...common("catalogue"),
         table: catalogue,
-        delayMs: () => keyedDelayMs,
-        dump: () => catalogue.dump(),
+        parts: () => [catalogue.dump()],
       }),
     ),
     health: stack.use(
-      keepReplica({
-        ...common("health"),
-        table: health,
-        delayMs: () => keyedDelayMs,
-        dump: () => health.dump(),
-      }),
+      keepReplica({ ...common("health"), table: health, parts: () => [health.dump()] }),
     ),
     revocations: stack.use(
       keepReplica({
         ...common("revocations"),
         table: createRevocationTable({ revocations, forgetBefore }),
-        delayMs: () => revocationsDelayMs(revocations.size),
-        dump: () => revocations.dump(),
+        parts: () => revocations.dumpInParts(),
       }),
     ),
   };
-  const statuses = () => ({
-    catalogue: replicas.catalogue.status(),
-    health: replicas.health.status(),
-    revocations: replicas.revocations.status(),
+  const ofEach = <T>(look: (replica: KeptReplica) => T) => ({
+    catalogue: look(replicas.catalogue),
+    health: look(replicas.health),
+    revocations: look(replicas.revocations),
   });
-  const reports = stack.use(new Reports({ ...options, replicas: statuses }));
+  const reports = stack.use(
+    new Reports({ ...options, replicas: () => ofEach((replica) => replica.reported()) }),
+  );
   stack.use(
     new Holdings({
       ...options,
@@ -180,7 +178,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const awaitSync = async (journal: JournalName) => {
     await replicas[journal].synced;
     readiness.synced(journal);
-    reports.heartbeat();
+    replicas[journal].whenKept(() => reports.heartbeat());
   };
   for (const journal of journalNames) void awaitSync(journal);
 
@@ -205,7 +203,8 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     config: () => catalogue.config(),
     instances: () => board.current(),
     revocations,
-    replicas: statuses,
+    replicas: () => ofEach((replica) => replica.status()),
+    notKept: () => ofEach((replica) => replica.trouble()),
     ready: () => readiness.now(),
     onReady: (listener) => readyListeners.add(listener),
     onConfig(listener) {
@@ -219,14 +218,6 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       await owned.disposeAsync();
     }),
   };
-}
-
-/**
- * An acknowledged revocation is to survive a crash, so a small set is written almost at once; a large one takes its time, so that
- * writing it again and again does not become the work of the proxy. A million entries are 12 MB: every two seconds.
- */
-function revocationsDelayMs(size: number): Milliseconds {
-  return Math.min(2_000, Math.max(25, size / 500));
 }
 
 /** However often it is called in one turn, it runs once, soon after. */

@@ -1,5 +1,5 @@
 import { once } from "@tocsin/shared";
-import type { Clock, Log, Milliseconds, NodeName, Random, WallTime } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds, NodeName, Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import type { JournalName } from "@tocsin/shared/journal";
 import {
@@ -7,9 +7,13 @@ import {
   startReplica,
   type AppliedOrder,
   type Replica,
+  type ReplicaStatus,
   type ReplicaTable,
 } from "@tocsin/shared/replica";
-import { LastGood, type Snapshot, type Standing } from "./last-good.ts";
+import { KeptState } from "./kept-state.ts";
+import { keptTable } from "./kept-table.ts";
+import type { Standing } from "./last-good.ts";
+import type { Restored } from "./restore.ts";
 
 export interface KeptReplicaOptions<Change> {
   readonly journal: JournalName;
@@ -19,19 +23,23 @@ export interface KeptReplicaOptions<Change> {
   readonly random: Random;
   readonly log: Log;
   readonly table: ReplicaTable<Change>;
+  /** An order is in force and on disk, where there is a disk that works. */
   readonly onApplied: (order: AppliedOrder) => void;
-  /** Where the table stood when it was loaded from disk. */
-  readonly restored: Standing | undefined;
-  /** Where the last good state is kept; undefined: nowhere. */
+  /** What the state directory had; undefined: there is none, and nothing is kept. */
+  readonly restored: Restored | undefined;
   readonly stateDirectory: string | undefined;
-  /** Time from a change to the write that holds it. */
-  readonly delayMs: () => Milliseconds;
-  /** What is in the table, for the disk. */
-  readonly dump: () => Uint8Array;
+  /** What is in the table, for the disk, in parts: all that is in force now, and maybe what comes until a part is taken. */
+  readonly parts: () => Iterable<Uint8Array>;
 }
 
 /** A replica over the bus, whose last good state is on disk. */
 export interface KeptReplica extends Replica {
+  /** What others may be told: {@link status}, with nothing as applied that a crash would undo. */
+  reported(): ReplicaStatus;
+  /** Runs when all that was applied until now is on disk, where there is a disk that works. */
+  whenKept(run: () => void): void;
+  /** Why not everything can be kept on disk. */
+  trouble(): string | undefined;
   /**
    * Time since what it holds was known to be current; of what came from disk by this machine's wall clock. Undefined: never.
    * Cheap, and up to a quarter of a second too long.
@@ -40,54 +48,99 @@ export interface KeptReplica extends Replica {
 }
 
 /** How often the replica is asked what it knows of its age. */
-const lookMs = 250;
+const lookMs: Milliseconds = 250;
+/** How often that is written down: after a restart it seems older than it is by so much at most. */
+const noteMs: Milliseconds = 5_000;
 
 export function keepReplica<Change>(options: KeptReplicaOptions<Change>): KeptReplica {
-  const { journal, node, bus, clock, restored, stateDirectory } = options;
+  const { restored, ...given } = options;
+  const { journal, node, bus, clock, stateDirectory, table } = given;
   /** By the monotonic clock. */
   let currentAt: Milliseconds | undefined;
 
-  const replica = startReplica({
-    ...options,
-    source: createBusSource({ bus, journal, node }),
-    onChange: () => {
-      look();
-      lastGood?.changed();
-    },
-  });
-  const lastGood =
-    stateDirectory === undefined
+  const source = createBusSource({ bus, journal, node });
+  const common = {
+    ...given,
+    source,
+    onApplied: (order: AppliedOrder) => whenKept(() => options.onApplied(order)),
+    onChange: look,
+    ...(restored?.standing === undefined ? {} : { restored: restored.standing }),
+  };
+  const kept =
+    stateDirectory === undefined || restored === undefined
       ? undefined
-      : new LastGood({ ...options, directory: stateDirectory, snapshot });
+      : new KeptState({
+          ...given,
+          ...restored,
+          directory: stateDirectory,
+          restored: restored.standing,
+          standing,
+        });
+  const replica =
+    kept === undefined
+      ? startReplica({ ...common, table })
+      : startReplica({
+          ...common,
+          table: keptTable(table, {
+            onApplied(sequence, entry) {
+              const { epoch, applied } = replica.status();
+              kept.applied(sequence, entry, { epoch: epoch ?? entry.epoch, applied });
+            },
+            onLoaded: () => kept.loaded(),
+          }),
+        });
   const stopLooking = clock.every(lookMs, look);
+  const stopNoting = clock.every(noteMs, note);
+
+  function whenKept(run: () => void): void {
+    if (kept === undefined) run();
+    else kept.whenKept(run);
+  }
 
   function look(): void {
     const { stalenessMs } = replica.status();
     if (stalenessMs !== undefined) currentAt = clock.monotonic() - stalenessMs;
   }
 
-  function snapshot(): Snapshot | undefined {
+  /** Writes down since when it is current, when that has changed. */
+  function note(): void {
+    const { stalenessMs } = replica.status();
+    if (stalenessMs !== undefined && stalenessMs < noteMs)
+      kept?.current(clock.wall() - stalenessMs);
+  }
+
+  function standing(): Standing | undefined {
     const { epoch, applied, stalenessMs } = replica.status();
     if (epoch === undefined) return undefined;
-    const at: WallTime | undefined =
-      stalenessMs === undefined ? restored?.currentAt : clock.wall() - stalenessMs;
-    return { epoch, applied, currentAt: at, payload: options.dump() };
+    const at =
+      stalenessMs === undefined ? restored?.standing?.currentAt : clock.wall() - stalenessMs;
+    return { epoch, applied, currentAt: at };
   }
 
   return {
     status: () => replica.status(),
     synced: replica.synced,
+    reported() {
+      const status = replica.status();
+      const position = kept?.position();
+      return position === undefined ? status : { ...status, ...position };
+    },
+    whenKept,
+    trouble: () => kept?.trouble,
     stalenessMs() {
       if (currentAt !== undefined) return clock.monotonic() - currentAt;
-      if (restored?.currentAt === undefined) return undefined;
-      const ageMs = clock.wall() - restored.currentAt;
+      const restoredAt = restored?.standing?.currentAt;
+      if (restoredAt === undefined) return undefined;
+      const ageMs = clock.wall() - restoredAt;
       // The wall clock went back: how long it has been, nobody knows.
       return ageMs < 0 ? Infinity : ageMs;
     },
     [Symbol.asyncDispose]: once(async () => {
       stopLooking();
+      stopNoting();
+      note();
       await replica[Symbol.asyncDispose]();
-      await lastGood?.[Symbol.asyncDispose]();
+      await kept?.[Symbol.asyncDispose]();
     }),
   };
 }

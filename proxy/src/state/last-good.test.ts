@@ -1,24 +1,21 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "@tocsin/shared";
 import type { Log } from "@tocsin/shared";
-import { ManualClock } from "../identity/testing/manual-clock.ts";
-import { LastGood, lastGoodPath, readLastGood } from "./last-good.ts";
+import { lastGoodPath, readLastGood, writeLastGood } from "./last-good.ts";
 import type { Snapshot } from "./last-good.ts";
 
 let directory: string;
 let lines: string[];
 let log: Log;
-let clock: ManualClock;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "tocsin-last-good-"));
   lines = [];
   const keep = (_: object, message: string) => void lines.push(message);
   log = { ...silentLog, warn: keep, error: keep };
-  clock = new ManualClock();
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -31,19 +28,9 @@ const good: Snapshot = {
 const path = () => lastGoodPath(directory, "catalogue");
 const read = () => readLastGood(directory, "catalogue", log);
 
-function keep(snapshot: () => Snapshot | undefined, at = directory): LastGood {
-  return new LastGood({
-    directory: at,
-    journal: "catalogue",
-    clock,
-    log,
-    delayMs: () => 200,
-    snapshot,
-  });
-}
-
-async function save(snapshot: Snapshot = good): Promise<void> {
-  await keep(() => snapshot)[Symbol.asyncDispose]();
+async function save({ payload, ...standing }: Snapshot = good): Promise<void> {
+  const parts = [payload.subarray(0, 3), payload.subarray(3)];
+  await writeLastGood(directory, { ...standing, journal: "catalogue", parts, savedAt: 0 });
 }
 
 test("what was written comes back, byte by byte", async () => {
@@ -74,12 +61,6 @@ test("only this user may read it, even when an older file was open to all", asyn
   await save();
   expect((await stat(path())).mode & 0o777).toBe(0o600);
   expect(await readdir(directory)).toEqual(["catalogue.last-good"]);
-});
-
-test("the state directory is made when it is not there, for this user alone", async () => {
-  const deep = join(directory, "state", "proxy");
-  await keep(() => good, deep)[Symbol.asyncDispose]();
-  expect((await stat(deep)).mode & 0o777).toBe(0o700);
 });
 
 describe("a file is refused", () => {
@@ -114,58 +95,31 @@ describe("a file is refused", () => {
   });
 });
 
-describe("writing", () => {
-  test("happens once for many changes, some time after the first", async () => {
-    let snapshots = 0;
-    await using file = keep(() => {
-      snapshots += 1;
-      return { ...good, applied: snapshots };
-    });
-    for (let change = 0; change < 10; change += 1) {
-      file.changed();
-      clock.advance(19);
-    }
-    expect(snapshots).toBe(0);
-    clock.advance(10);
-    expect(snapshots).toBe(1);
-    await expect.poll(async () => (await read())?.applied).toBe(1);
-    clock.advance(10_000);
-    expect(snapshots).toBe(1);
-    file.changed();
-    clock.advance(200);
-    await expect.poll(async () => (await read())?.applied).toBe(2);
-  });
+test("what cannot be written leaves what was before, and nothing in the way", async () => {
+  await save();
+  await symlink("/dev/full", `${path()}.tmp`);
+  await expect(save({ ...good, applied: 43 })).rejects.toMatchObject({ code: "ENOSPC" });
+  expect((await read())?.applied).toBe(42);
+  expect(await readdir(directory)).toEqual(["catalogue.last-good"]);
+  await save({ ...good, applied: 43 });
+  expect((await read())?.applied).toBe(43);
+});
 
-  test("waits until there is something good", async () => {
-    await using file = keep(() => undefined);
-    file.changed();
-    clock.advance(200);
-    await file[Symbol.asyncDispose]();
-    expect(await readdir(directory)).toEqual([]);
+test("a large table is written in parts, taken while there is time", async () => {
+  let turns = 0;
+  const counting = setInterval(() => (turns += 1), 0);
+  function* parts() {
+    for (let part = 0; part < 200; part += 1) yield Buffer.alloc(100_000, part);
+  }
+  const { payload: _, ...standing } = good;
+  const bytes = await writeLastGood(directory, {
+    ...standing,
+    journal: "catalogue",
+    parts: parts(),
+    savedAt: 0,
   });
-
-  test("holds what changed last when it ends, and ending twice is one end", async () => {
-    let applied = 1;
-    const file = keep(() => ({ ...good, applied }));
-    file.changed();
-    applied = 2;
-    await file[Symbol.asyncDispose]();
-    applied = 3;
-    await file[Symbol.asyncDispose]();
-    file.changed();
-    clock.advance(1_000);
-    expect((await read())?.applied).toBe(2);
-  });
-
-  test("that fails is logged and tried again", async () => {
-    const blocked = join(directory, "blocked");
-    await writeFile(blocked, "a file where the directory should be");
-    await using file = keep(() => good, blocked);
-    file.changed();
-    clock.advance(200);
-    await expect.poll(() => lines).toEqual(["last good state not written"]);
-    await rm(blocked);
-    clock.advance(200);
-    await expect.poll(() => readLastGood(blocked, "catalogue", log)).toMatchObject({ applied: 42 });
-  });
+  clearInterval(counting);
+  expect(bytes).toBe((await stat(path())).size);
+  expect(Buffer.from((await read())!.payload).equals(Buffer.concat([...parts()]))).toBe(true);
+  expect(turns).toBeGreaterThan(3);
 });

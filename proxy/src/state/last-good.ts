@@ -2,14 +2,15 @@
  * The last good state of each journal on disk, so that a restart while the bus is away begins with it.
  *
  * A file is the SHA-256 of the rest in hexadecimal, a header in JSON, and the payload, with a new line after the first and the second.
- * It is written aside and renamed; what is damaged, cut short or somebody else's is refused whole.
+ * It is written aside and renamed; what is damaged, cut short or somebody else's is refused whole. What came after it stands in its
+ * tail (tail.ts).
  */
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { messageOf, once } from "@tocsin/shared";
-import type { Cancel, Clock, Log, Milliseconds, WallTime } from "@tocsin/shared";
+import { messageOf } from "@tocsin/shared";
+import type { Log, WallTime } from "@tocsin/shared";
 import type { Epoch, JournalName, Sequence } from "@tocsin/shared/journal";
 
 /** Where a table stands. */
@@ -19,6 +20,8 @@ export interface Standing {
   /** When it was last known to be current, by this machine's wall clock; absent: never. */
   readonly currentAt?: WallTime | undefined;
 }
+
+export type Position = Pick<Standing, "epoch" | "applied">;
 
 /** Where a table stands, and what is in it. */
 export interface Snapshot extends Standing {
@@ -38,6 +41,8 @@ const Header = z.strictObject({
 
 const newline = 0x0a;
 const digestLength = 64;
+/** Bytes that are written at once, at least: a large table comes in many small parts. */
+const writtenAtOnce = 256 * 1024;
 
 export function lastGoodPath(directory: string, journal: JournalName): string {
   return join(directory, `${journal}.last-good`);
@@ -59,79 +64,71 @@ export async function readLastGood(
   }
 }
 
-export interface LastGoodOptions {
-  readonly directory: string;
+/** What to write. */
+export interface Writing extends Standing {
   readonly journal: JournalName;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Time from the first change to the write that holds it. */
-  readonly delayMs: () => Milliseconds;
-  /** What to write; undefined while there is nothing that could be called good. */
-  readonly snapshot: () => Snapshot | undefined;
+  /** The payload, in parts that are taken one after the other, with time between them. */
+  readonly parts: Iterable<Uint8Array>;
+  readonly savedAt: WallTime;
 }
 
-/** Writes a journal's last good state some time after it has changed, and once more at the end. */
-export class LastGood implements AsyncDisposable {
-  readonly #options: LastGoodOptions;
-  #timer: Cancel | undefined;
-  #writing: Promise<void> | undefined;
-  #closed = false;
-
-  constructor(options: LastGoodOptions) {
-    this.#options = options;
-  }
-
-  /** The table has changed. */
-  changed(): void {
-    if (this.#closed || this.#timer !== undefined) return;
-    this.#timer = this.#options.clock.after(this.#options.delayMs(), () => {
-      this.#timer = undefined;
-      // One that is on its way may hold less than there is now.
-      if (this.#writing === undefined) void this.#write();
-      else this.changed();
-    });
-  }
-
-  readonly [Symbol.asyncDispose] = once(async () => {
-    this.#closed = true;
-    this.#timer?.();
-    await this.#writing;
-    await this.#write();
-  });
-
-  async #write(): Promise<void> {
-    this.#writing = this.#try();
-    await this.#writing;
-    this.#writing = undefined;
-  }
-
-  async #try(): Promise<void> {
-    const { directory, journal, clock, log, snapshot } = this.#options;
-    const path = lastGoodPath(directory, journal);
-    try {
-      const good = snapshot();
-      if (good === undefined) return;
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      await writeAside(path, encode(good, journal, clock.wall()));
-    } catch (error) {
-      log.warn({ journal, path, cause: messageOf(error) }, "last good state not written");
-      this.changed();
-    }
-  }
-}
-
-async function writeAside(path: string, parts: readonly Uint8Array[]): Promise<void> {
+/**
+ * Replaces a journal's last good state; when it resolves, the new one outlasts a power failure.
+ *
+ * @returns how many bytes it has
+ * @throws what the file system says; then the one before is untouched
+ */
+export async function writeLastGood(directory: string, writing: Writing): Promise<number> {
+  const path = lastGoodPath(directory, writing.journal);
   const aside = `${path}.tmp`;
-  // It holds the issuers' secrets, and who was signed out.
-  await using file = await open(aside, "w", 0o600);
-  await file.chmod(0o600);
-  await file.writev([...parts]);
-  await file.sync();
-  await rename(aside, path);
+  try {
+    const bytes = await writeAside(aside, writing);
+    await rename(aside, path);
+    await syncDirectory(directory);
+    return bytes;
+  } catch (error) {
+    // On a full disk half a file is in the way of everything else.
+    await rm(aside, { force: true }).catch(() => {});
+    throw error;
+  }
 }
 
-function encode(good: Snapshot, journal: JournalName, savedAt: WallTime): Uint8Array[] {
-  const { epoch, applied, currentAt, payload } = good;
+/** A new name outlasts a power failure when its directory has been written. */
+export async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, "r");
+  await directory.sync();
+}
+
+async function writeAside(path: string, writing: Writing): Promise<number> {
+  // It holds the issuers' secrets, and who was signed out.
+  await using file = await open(path, "w", 0o600);
+  await file.chmod(0o600);
+  const hash = createHash("sha256");
+  let length = 0;
+  let waiting: Uint8Array[] = [];
+  let waitingLength = 0;
+  const flush = async () => {
+    const bytes = waiting.length === 1 ? waiting[0]! : Buffer.concat(waiting);
+    hash.update(bytes);
+    await writeAll(file, bytes, digestLength + 1 + length);
+    length += bytes.byteLength;
+    waiting = [];
+    waitingLength = 0;
+  };
+  for (const part of withHeader(writing)) {
+    waiting.push(part);
+    waitingLength += part.byteLength;
+    if (waitingLength >= writtenAtOnce) await flush();
+  }
+  await flush();
+  // Known last, and stands first.
+  await writeAll(file, Buffer.from(`${hash.digest("hex")}\n`), 0);
+  await file.sync();
+  return digestLength + 1 + length;
+}
+
+function* withHeader(writing: Writing): Generator<Uint8Array> {
+  const { journal, epoch, applied, currentAt, savedAt } = writing;
   const header: z.infer<typeof Header> = {
     format,
     journal,
@@ -140,9 +137,25 @@ function encode(good: Snapshot, journal: JournalName, savedAt: WallTime): Uint8A
     ...(currentAt === undefined ? {} : { currentAt }),
     savedAt,
   };
-  const line = Buffer.from(`${JSON.stringify(header)}\n`);
-  const digest = createHash("sha256").update(line).update(payload).digest("hex");
-  return [Buffer.from(`${digest}\n`), line, payload];
+  yield Buffer.from(`${JSON.stringify(header)}\n`);
+  yield* writing.parts;
+}
+
+/** The system may take only a part of what it is given. */
+export async function writeAll(
+  file: FileHandle,
+  bytes: Uint8Array,
+  position: number | null,
+): Promise<void> {
+  for (let done = 0; done < bytes.byteLength;) {
+    const { bytesWritten } = await file.write(
+      bytes,
+      done,
+      bytes.byteLength - done,
+      position === null ? null : position + done,
+    );
+    done += bytesWritten;
+  }
 }
 
 /** @throws Error that says what is wrong with the file */
