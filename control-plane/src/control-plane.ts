@@ -1,4 +1,5 @@
 /** The composition root of the control plane. */
+import { randomUUID } from "node:crypto";
 import {
   formatAddress,
   once,
@@ -14,8 +15,11 @@ import { journalNames, type Journals } from "@tocsin/shared/journal";
 import { startAdmin } from "./admin/server.ts";
 import { CurrentConfig } from "./catalogue/current-config.ts";
 import { startProber } from "./health/prober.ts";
+import { Leader } from "./leader/leader.ts";
+import { Peers } from "./leader/peers.ts";
 import { createMetrics } from "./metrics.ts";
 import { serveLeases } from "./registry/bus-requests.ts";
+import { Reaper } from "./registry/reaper.ts";
 import { Registry } from "./registry/registry.ts";
 import { Services } from "./registry/services.ts";
 import { Revocations } from "./revocation/revocations.ts";
@@ -57,7 +61,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const config = new CurrentConfig({ state, orders, environment: options.environment, clock, log });
   if (options.config !== undefined) config.check(options.config.source);
 
+  const boot = randomUUID();
+  const peers = stack.use(new Peers({ node, boot, version, bus, clock, log }));
   stack.use(await proxies.listen(bus));
+  await peers.start();
   stack.use(await orders.listen());
   await state.synced();
   stack.use(
@@ -66,11 +73,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       if (standing !== undefined) state.heardStanding(standing);
     }),
   );
-  stack.use(startBeacon({ node, bus, journals, state, proxies, clock, log }));
+  const leader = stack.use(new Leader({ node, boot, bus, state, peers, clock, random, log }));
+  stack.use(await startBeacon({ node, bus, journals, state, proxies, leader, clock, log }));
   stack.use(await serveSync(bus, state, log));
   if (options.config !== undefined) await config.apply(options.config.source, { waitMs: 0 });
 
-  const registry = stack.use(new Registry({ bus, state, orders, config, clock, log }));
+  const registry = stack.use(new Registry({ state, orders, config, peers, clock, log }));
+  stack.use(new Reaper({ bus, registry, leader, clock, log }));
   stack.use(startProber({ node, state, config, clock, random, log }));
   const revocations = new Revocations({ orders, config, clock, log });
   const services = new Services(state, config, registry.leases);
@@ -78,14 +87,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     await startAdmin({
       ...options.admin,
       version,
-      parts: { config, registry, services, revocations, proxies, journals, clock },
+      parts: { config, registry, services, revocations, proxies, peers, journals, clock },
       notReady: () => {
         const lagging = journalNames.filter(
           (name) => state.replica(name).status().state !== "live",
         );
         return lagging.length === 0 ? undefined : `not current: ${lagging.join(", ")}`;
       },
-      metrics: createMetrics({ version, state, orders, proxies, registry, clock }),
+      metrics: createMetrics({ version, state, orders, proxies, registry, leader, clock }),
       log,
     }),
   );

@@ -1,6 +1,7 @@
 import type { Clock } from "@tocsin/shared";
 import { journalNames } from "@tocsin/shared/journal";
 import { Gauge, Histogram, Registry as Metrics } from "@prometheus-io/client";
+import type { Leader } from "./leader/leader.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { Orders } from "./sync/orders.ts";
 import type { Proxies } from "./sync/proxies.ts";
@@ -12,6 +13,7 @@ export interface MetricsOptions {
   readonly orders: Orders;
   readonly proxies: Proxies;
   readonly registry: Registry;
+  readonly leader: Pick<Leader, "leading" | "term">;
   readonly clock: Clock;
 }
 
@@ -30,6 +32,7 @@ export function createMetrics({
   orders,
   proxies,
   registry,
+  leader,
 }: MetricsOptions): () => Promise<{ text: string; type: string }> {
   const metrics = new Metrics();
   const gauge = <Label extends string>(
@@ -53,6 +56,12 @@ export function createMetrics({
   );
   gauge("tocsin_proxies_live", "Proxies heard in the last 6 s.", [], (each) =>
     each.set(proxies.live().length),
+  );
+  gauge("tocsin_leader", "1 on the node that leads, as far as it can know.", [], (each) =>
+    each.set(leader.leading ? 1 : 0),
+  );
+  gauge("tocsin_leader_term", "Term of the leader that the catalogue tells of.", [], (each) =>
+    each.set(leader.term),
   );
   gauge("tocsin_leases", "Leases of instances that registered.", [], (each) =>
     each.set(registry.leases.size),

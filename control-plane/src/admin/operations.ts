@@ -3,6 +3,7 @@ import type { Clock, Milliseconds } from "@tocsin/shared";
 import {
   BulkRevocationOrder,
   ConfigApplied,
+  ControlPlaneView,
   Lease,
   LeaseHolder,
   OrderAnswer,
@@ -17,6 +18,7 @@ import { JournalUnavailable, type Journals } from "@tocsin/shared/journal";
 import { z } from "zod";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import { redactedDocument, redactedSource } from "../catalogue/redact.ts";
+import type { Peers } from "../leader/peers.ts";
 import { Declined } from "../problem.ts";
 import { check, readBody } from "../read-body.ts";
 import { InstancePath } from "../registry/instance-path.ts";
@@ -36,6 +38,7 @@ export interface AdminParts {
   readonly services: Services;
   readonly revocations: Revocations;
   readonly proxies: Proxies;
+  readonly peers: Peers;
   readonly journals: Journals;
   readonly clock: Clock;
 }
@@ -264,6 +267,14 @@ export const operations: readonly Operation[] = [
         throw new Declined(503, "journal-unavailable", "The journal cannot be read now", { cause });
       }
     },
+  },
+  {
+    method: "GET",
+    path: "/v1/control-planes",
+    id: "listControlPlanes",
+    summary: "Every control-plane node that was heard: which one leads, in which term, last seen",
+    gives: z.object({ controlPlanes: z.array(ControlPlaneView) }),
+    run: (_request, { peers }) => ({ status: 200, body: { controlPlanes: peers.views() } }),
   },
   {
     method: "GET",

@@ -39,7 +39,21 @@ export async function serveLeases(
       ),
     );
   }
+  // One node answers, all of them hear: who lives is known everywhere, whichever node will lead.
+  stack.use(
+    await bus.subscribe(subjects.leases("renew"), (message) => hearRenewal(message, registry)),
+  );
   return stack;
+}
+
+function hearRenewal(message: Message, registry: Registry): void {
+  try {
+    const [service, instance] = message.subject.split(".").slice(-2);
+    const path = check(InstancePath, { service, instance });
+    registry.heard(path.service, path.instance, readBody(LeaseHolder, message.text()));
+  } catch {
+    // Whoever answers says what is wrong with it.
+  }
 }
 
 async function answer(
@@ -77,7 +91,12 @@ async function carryOut(verb: LeaseVerb, message: Message, registry: Registry): 
     case "register":
       return registry.register(path.service, path.instance, readBody(Registration, message.text()));
     case "renew":
-      return registry.renew(path.service, path.instance, readBody(LeaseHolder, message.text()));
+      return registry.renew(
+        path.service,
+        path.instance,
+        readBody(LeaseHolder, message.text()),
+        "all",
+      );
     case "deregister":
       return registry.deregister(
         path.service,

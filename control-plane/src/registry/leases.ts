@@ -32,6 +32,11 @@ export class Leases {
     });
   }
 
+  /** Prolongs the lease of one life; that of another one stays as it is. */
+  renew(service: ServiceName, instance: InstanceName, boot: string): void {
+    if (this.get(service, instance)?.boot === boot) this.hold(service, instance, boot);
+  }
+
   get(service: ServiceName, instance: InstanceName): HeldLease | undefined {
     return this.#held.get(`${service}.${instance}`);
   }

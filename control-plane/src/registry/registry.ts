@@ -13,6 +13,7 @@ import {
   catalogueKeys,
   protocolVersion,
   type CatalogueEntry,
+  type GoneEntry,
   type InstanceEntry,
   type Lease,
   type LeaseHolder,
@@ -20,28 +21,25 @@ import {
   type Registration,
 } from "@tocsin/shared/contract";
 import { JournalConflict, type Sequence } from "@tocsin/shared/journal";
-import type { Bus } from "@tocsin/shared/bus";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
+import type { Peers } from "../leader/peers.ts";
 import { Declined } from "../problem.ts";
 import type { Orders } from "../sync/orders.ts";
 import type { State } from "../sync/state.ts";
-import { Leases, leaseMs, renewMs } from "./leases.ts";
+import { Leases, leaseMs, renewMs, type HeldLease } from "./leases.ts";
 import { checkUrl, type Resolve } from "./url-policy.ts";
 
-/** How often lapsed leases are looked for, in milliseconds. */
-const sweepEveryMs: Milliseconds = 250;
-/** A sweep that comes so late, in milliseconds, tells that this very process stood still and has renewals yet to read. */
-const stoodStillMs: Milliseconds = 2_000;
 /** How long a deregistration waits for the removal of what was drained, in milliseconds. */
 const removeWithinMs: Milliseconds = 2_000;
 /** How often a write is tried anew when somebody else wrote first. */
 const triesAtConflict = 8;
 
 export interface RegistryOptions {
-  readonly bus: Bus;
   readonly state: State;
   readonly orders: Orders;
   readonly config: CurrentConfig;
+  /** Told of each sign of life that this node alone has seen. */
+  readonly peers: Pick<Peers, "renewed" | "onHeartbeat">;
   readonly clock: Clock;
   readonly log: Log;
   readonly resolve?: Resolve;
@@ -56,12 +54,9 @@ export class Registry implements AsyncDisposable {
   readonly leases: Leases;
   readonly #options: RegistryOptions;
   readonly #stop: () => void;
-  #sweeping = false;
-  #sweptAt: Milliseconds;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#sweptAt = options.clock.monotonic();
     this.leases = new Leases(options.clock);
     // After a restart of this node, or when another one registered it: a fresh lease, because nobody was heard to be late. An
     // instance that was left draining by a node that died is removed when this lease ends.
@@ -77,7 +72,9 @@ export class Registry implements AsyncDisposable {
     };
     lease(options.state.catalogue.values());
     options.state.onCatalogue(lease);
-    this.#stop = options.clock.every(sweepEveryMs, () => void this.#sweep());
+    this.#stop = options.peers.onHeartbeat(({ renewed }) => {
+      for (const [service, instance, boot] of renewed) this.leases.renew(service, instance, boot);
+    });
   }
 
   async register(
@@ -112,13 +109,22 @@ export class Registry implements AsyncDisposable {
       return appended.sequence;
     });
     this.leases.hold(service, instance, boot);
+    // The same life again is no entry in the journal, so nobody else has heard of it.
+    this.#options.peers.renewed(service, instance, boot);
     return { lease: formatDuration(leaseMs), renew: formatDuration(renewMs), sequence, boot };
   }
 
-  renew(service: ServiceName, instance: InstanceName, holder: LeaseHolder): Lease {
+  /** @param heardBy whether every node hears of it by itself, as over the bus, or this one has to tell the others */
+  renew(
+    service: ServiceName,
+    instance: InstanceName,
+    holder: LeaseHolder,
+    heardBy: "all" | "this-node" = "this-node",
+  ): Lease {
     const known = this.#holding(service, instance, holder);
     if (known.entry.state === "draining") throw lost(service, instance);
     this.leases.hold(service, instance, known.entry.boot);
+    if (heardBy === "this-node") this.#options.peers.renewed(service, instance, known.entry.boot);
     return {
       lease: formatDuration(leaseMs),
       renew: formatDuration(renewMs),
@@ -166,6 +172,26 @@ export class Registry implements AsyncDisposable {
     return answer;
   }
 
+  /** A sign of life that every node hears by itself, over the bus. */
+  heard(service: ServiceName, instance: InstanceName, { boot }: LeaseHolder): void {
+    const known = this.#find(service, instance);
+    if (known === undefined || known.entry.state === "draining") return;
+    if (boot === undefined || boot === known.entry.boot)
+      this.leases.renew(service, instance, known.entry.boot);
+  }
+
+  /**
+   * Removes an instance whose lease ended, in the name of a leader.
+   *
+   * @returns false when it is not there any more, or lives another life
+   */
+  async removeLapsed({ service, instance, boot }: HeldLease, term: number): Promise<boolean> {
+    const known = this.#find(service, instance);
+    if (known === undefined || known.entry.boot !== boot) return false;
+    await this.#remove(service, instance, known.sequence, { term });
+    return true;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#stop();
     return Promise.resolve();
@@ -201,7 +227,7 @@ export class Registry implements AsyncDisposable {
       late.abort(new Error(`not within ${removeWithinMs} ms`)),
     );
     try {
-      await this.#remove(service, instance, expected, late.signal);
+      await this.#remove(service, instance, expected, { signal: late.signal });
     } finally {
       cancel();
     }
@@ -211,9 +237,14 @@ export class Registry implements AsyncDisposable {
     service: ServiceName,
     instance: InstanceName,
     expected: Sequence,
-    signal?: AbortSignal,
+    { term, signal }: { readonly term?: number; readonly signal?: AbortSignal } = {},
   ): Promise<void> {
-    const body = JSON.stringify({ v: protocolVersion, kind: "gone" });
+    const gone: GoneEntry = {
+      v: protocolVersion,
+      kind: "gone",
+      ...(term === undefined ? {} : { term }),
+    };
+    const body = JSON.stringify(gone);
     try {
       await this.#options.state.write(
         "catalogue",
@@ -223,39 +254,6 @@ export class Registry implements AsyncDisposable {
     } catch (error) {
       // Registered anew meanwhile: it is not ours to remove.
       if (!(error instanceof JournalConflict)) throw error;
-    }
-  }
-
-  /** Removes instances whose lease was not renewed. */
-  async #sweep(): Promise<void> {
-    const now = this.#options.clock.monotonic();
-    const stood = now - this.#sweptAt > stoodStillMs;
-    this.#sweptAt = now;
-    // A renewal that could not be heard is not one that was not sent.
-    if (stood || this.#options.bus.state !== "connected") return this.leases.prolongAll();
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    try {
-      for (const { service, instance, boot } of this.leases.lapsed()) {
-        // A removal takes its time while the store is slow, and others may have renewed meanwhile.
-        if (!this.leases.hasLapsed(service, instance)) continue;
-        const known = this.#find(service, instance);
-        this.leases.drop(service, instance, boot);
-        if (known === undefined || known.entry.boot !== boot) continue;
-        try {
-          await this.#remove(service, instance, known.sequence);
-          this.#options.log.warn({ service, instance }, "lease lapsed, instance removed");
-        } catch (error) {
-          // The store is away: try again when it may be back.
-          this.leases.hold(service, instance, boot);
-          this.#options.log.warn(
-            { service, instance, cause: messageOf(error) },
-            "lapsed instance cannot be removed yet",
-          );
-        }
-      }
-    } finally {
-      this.#sweeping = false;
     }
   }
 

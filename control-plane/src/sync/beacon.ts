@@ -6,6 +6,8 @@ import type { Proxies } from "./proxies.ts";
 import type { State } from "./state.ts";
 
 const everyMs: Milliseconds = 1_000;
+/** A node that does not lead sends one when none was heard for so long, in milliseconds: before anybody suspects anything. */
+const silenceMs: Milliseconds = 1_800;
 
 export interface BeaconOptions {
   readonly node: NodeName;
@@ -13,13 +15,18 @@ export interface BeaconOptions {
   readonly journals: Journals;
   readonly state: State;
   readonly proxies: Proxies;
+  readonly leader: { readonly leading: boolean };
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Tells everybody every second, and right after each write, where the journals stand. The heads come from the store, not from memory. */
-export function startBeacon(options: BeaconOptions): AsyncDisposable {
-  const { bus, journals, state, proxies, clock, log } = options;
+/**
+ * Tells everybody where the journals stand: the leader every second, any node right after it wrote, and when nobody else does. The
+ * heads come from the store, not from memory.
+ */
+export async function startBeacon(options: BeaconOptions): Promise<AsyncDisposable> {
+  const { bus, journals, state, proxies, leader, clock, log } = options;
+  let heardAt = clock.monotonic();
   const stack = new AsyncDisposableStack();
   let asking = false;
   let again = false;
@@ -47,6 +54,7 @@ export function startBeacon(options: BeaconOptions): AsyncDisposable {
         controlPlane: options.node,
         journals: heads,
         proxies: proxies.live().length,
+        term: state.term,
       };
       bus.publish(subjects.beacon, JSON.stringify(beacon));
     } catch (error) {
@@ -64,7 +72,16 @@ export function startBeacon(options: BeaconOptions): AsyncDisposable {
   stack.defer(() => {
     closed = true;
   });
-  stack.defer(clock.every(everyMs, () => void beat()));
+  stack.use(
+    await bus.subscribe(subjects.beacon, () => {
+      heardAt = clock.monotonic();
+    }),
+  );
+  stack.defer(
+    clock.every(everyMs, () => {
+      if (leader.leading || clock.monotonic() - heardAt >= silenceMs - everyMs) void beat();
+    }),
+  );
   state.onWrite(() => void beat());
   void beat();
   return stack;

@@ -36,7 +36,16 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
   }
 
   apply(held: Held<Value>): void {
-    this.#owed.delete(held.recorded.key);
+    const { key, sequence, epoch } = held.recorded;
+    const before = this.#held.get(key);
+    if (before !== undefined && this.#options.void?.(held.value) === true) {
+      // The store has lost what stood under this key to somebody who had no right to write: it is owed again.
+      this.#put({ recorded: { ...before.recorded, sequence, epoch }, value: before.value });
+      this.#owed.add(key);
+      this.#options.onVoid?.(held);
+      return;
+    }
+    this.#owed.delete(key);
     this.#put(held);
     this.#options.onChange?.([held]);
   }
@@ -137,6 +146,10 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
 export interface KeyedEntriesOptions<Value> {
   readonly schema: Schema<Value>;
   readonly onChange?: Listener<Value>;
+  /** Whether an entry has no effect on anybody, because of what was recorded before it. */
+  readonly void?: (value: Value) => boolean;
+  /** Called with an entry that had no effect. */
+  readonly onVoid?: (entry: Held<Value>) => void;
   /** Whether one value of a key is newer than another by what they say themselves; undefined where they do not say. */
   readonly newer?: (mine: Value, theirs: Value) => boolean | undefined;
 }

@@ -182,6 +182,10 @@ describe.each([
     await put(node, config("two"));
     for (const name of ["a", "b", "c"]) await register(node, name);
     for (const jti of ["t1", "t2", "t3"]) await revoke(node, jti);
+    await vi.waitFor(
+      async () => expect((await stored("catalogue")).map(({ key }) => key)).toContain("leader"),
+      soon,
+    );
     const follower = await follow();
     const keys = [...follower.entries.keys()].toSorted();
     const before = await epochOf(node);

@@ -95,6 +95,14 @@ export class State implements AsyncDisposable {
         if (mine.kind === "leader" && theirs.kind === "leader") return mine.term > theirs.term;
         return undefined;
       },
+      void: (entry) => entry.kind === "gone" && (entry.term ?? Infinity) < this.term,
+      onVoid: ({ recorded }) => {
+        log.warn(
+          { key: recorded.key, term: this.term },
+          "removal by a deposed leader has no effect",
+        );
+        queueMicrotask(() => void this.#recoveries.catalogue.mend());
+      },
     });
     this.health = new KeyedEntries({
       schema: VerdictEntry,
@@ -263,6 +271,12 @@ export class State implements AsyncDisposable {
   #useKey(key: Uint8Array): void {
     this.revocations.set.useKey(key);
     this.#key.resolve(key);
+  }
+
+  /** The term of the leader that the catalogue tells of. 0: there was never one. */
+  get term(): number {
+    const leader = this.catalogue.get(catalogueKeys.leader)?.value;
+    return leader?.kind === "leader" ? leader.term : 0;
   }
 
   replica(journal: JournalName): Replica {

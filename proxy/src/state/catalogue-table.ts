@@ -13,7 +13,8 @@ export type CatalogueChange = { readonly key: string; readonly body: string } & 
   | { readonly kind: "config"; readonly applied: AppliedConfig }
   | { readonly kind: "instance"; readonly entry: InstanceEntry }
   | { readonly kind: "leader"; readonly term: number }
-  | { readonly kind: "gone" }
+  /** `term`: by the leader of that term on its own account. */
+  | { readonly kind: "gone"; readonly term: number | undefined }
   /** Of no use to a proxy: it gets the key with its snapshot of the revocations. */
   | { readonly kind: "fingerprint-key" }
 );
@@ -49,6 +50,8 @@ class Catalogue implements CatalogueTable {
   readonly #listeners: CatalogueListeners;
   readonly #entries = new KeyedEntries();
   #applied: AppliedConfig | undefined;
+  /** Of the last leader that the journal has told of. */
+  #term = 0;
   #services = new Map<string, Map<string, InstanceEntry>>();
 
   constructor(listeners: CatalogueListeners) {
@@ -92,7 +95,7 @@ class Catalogue implements CatalogueTable {
       case "gone":
         // Without a config there is no route: that is never meant.
         if (key === catalogueKeys.config) throw misplaced(entry.kind, key);
-        return { kind: "gone", key, body };
+        return { kind: "gone", key, body, term: entry.term };
       default:
         return entry satisfies never;
     }
@@ -111,9 +114,14 @@ class Catalogue implements CatalogueTable {
         return this.#listeners.onService(entry.service);
       }
       case "leader":
+        this.#term = change.term;
+        this.#entries.set(change.key, change.body, sequence);
+        return;
       case "fingerprint-key":
         return;
       case "gone": {
+        // The leader of an earlier term, who did not know that another one had been chosen: the journal's order refuses it.
+        if (change.term !== undefined && change.term < this.#term) return;
         this.#entries.delete(change.key);
         const gone = this.#find(change.key);
         if (gone === undefined) return;
@@ -141,7 +149,9 @@ class Catalogue implements CatalogueTable {
     this.#services = new Map();
     this.#entries.clear();
     if (config !== undefined) this.#entries.set(catalogueKeys.config, config[1], config[0]);
+    this.#term = 0;
     for (const { change, sequence } of changes) {
+      if (change.kind === "leader") this.apply(change, sequence);
       if (change.kind !== "instance") continue;
       instancesOf(this.#services, change.entry.service).set(change.entry.instance, change.entry);
       this.#entries.set(change.key, change.body, sequence);

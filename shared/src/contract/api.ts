@@ -222,6 +222,22 @@ export const ProxyView = z.object({
 });
 export type ProxyView = z.infer<typeof ProxyView>;
 
+/** One control-plane node, as another one hears it. */
+export const ControlPlaneView = z.object({
+  node: Name,
+  version: z.string().optional(),
+  /** Which life of the process, random. */
+  boot: z.string(),
+  /** Heard in the last 3 s, and not on its way out. */
+  live: z.boolean(),
+  /** The leader: what only one may do is done there. */
+  leading: z.boolean(),
+  /** The highest term of a leader that it knows of. */
+  term: z.int().min(0),
+  lastSeenMs: z.number().min(0),
+});
+export type ControlPlaneView = z.infer<typeof ControlPlaneView>;
+
 /** One revocation in the list, or what a recovered store still knows of many. */
 export const RevocationView = z.object({
   /** Absent: of a kind that has none. */

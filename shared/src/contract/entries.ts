@@ -79,6 +79,8 @@ export const GoneEntry = z.strictObject({
   term: z.int().min(1).optional(),
 });
 
+export type GoneEntry = z.infer<typeof GoneEntry>;
+
 const FingerprintKeyText = z.base64url().length(22);
 
 /**

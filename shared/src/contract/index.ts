@@ -2,6 +2,7 @@ export {
   Applied,
   BulkRevocationOrder,
   ConfigApplied,
+  ControlPlaneView,
   InstanceView,
   Lease,
   LeaseHolder,

@@ -139,6 +139,9 @@ export const ControlPlaneHeartbeat = z.object({
   leading: z.boolean(),
   /** Leases that were renewed at this node alone, over HTTP, since its last heartbeat: service, instance, boot. */
   renewed: z.array(z.tuple([Name, Name, Life])).max(10_000),
+  version: z.string().max(64).optional(),
+  /** Going away: not to be counted on any more. */
+  leaving: z.boolean().optional(),
 });
 export type ControlPlaneHeartbeat = z.infer<typeof ControlPlaneHeartbeat>;
 
