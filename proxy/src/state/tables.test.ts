@@ -152,6 +152,53 @@ describe("the catalogue", () => {
   });
 });
 
+describe("a removal by a leader", () => {
+  const leader = (term: number) => ({
+    v: 1,
+    kind: "leader",
+    node: "control-plane-1",
+    boot: "b",
+    term,
+  });
+  const key = "instance.users.users-1";
+  const names = ({ catalogue }: ReturnType<typeof tables>) => [
+    ...(catalogue.registered("users")?.keys() ?? []),
+  ];
+
+  test("has no effect when the journal has told of a later leader before it", () => {
+    const made = tables();
+    write(made.catalogue, ...users1);
+    write(made.catalogue, "leader", leader(2));
+    write(made.catalogue, key, { ...gone, term: 1 });
+    expect(names(made)).toEqual(["users-1"]);
+    write(made.catalogue, key, { ...gone, term: 2 });
+    expect(names(made)).toEqual([]);
+  });
+
+  test("counts when the later leader came after it, and always when a service asked for it", () => {
+    for (const removal of [{ ...gone, term: 1 }, gone]) {
+      const made = tables();
+      write(made.catalogue, "leader", leader(1));
+      write(made.catalogue, ...users1);
+      write(made.catalogue, key, removal);
+      write(made.catalogue, "leader", leader(2));
+      expect(names(made)).toEqual([]);
+    }
+  });
+
+  test("is judged by the leader that a snapshot and the disk tell of", () => {
+    const made = tables();
+    load(made.catalogue, [["leader", leader(3)], users1]);
+    write(made.catalogue, key, { ...gone, term: 2 });
+    expect(names(made)).toEqual(["users-1"]);
+
+    const again = tables();
+    loadKeyed(again.catalogue, made.catalogue.dump(), "e");
+    write(again.catalogue, key, { ...gone, term: 2 });
+    expect(names(again)).toEqual(["users-1"]);
+  });
+});
+
 describe("an instance", () => {
   test("gets requests when it is active and found healthy in this very life", () => {
     const { catalogue, health, eligible } = tables();
