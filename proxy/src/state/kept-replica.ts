@@ -58,7 +58,7 @@ export function keepReplica<Change>(options: KeptReplicaOptions<Change>): KeptRe
   /** By the monotonic clock. */
   let currentAt: Milliseconds | undefined;
 
-  const source = createBusSource({ bus, journal, node });
+  const source = createBusSource({ bus, journal, node, clock });
   const common = {
     ...given,
     source,

@@ -1,7 +1,7 @@
 import type { Cancel, Clock, Milliseconds } from "../time.ts";
 
-/** Longer than the library ever rests between two attempts, in milliseconds. */
-const stuckAfterMs: Milliseconds = 500;
+/** Longer than the library ever rests between two attempts (`reconnectTimeWait` and its jitter), in milliseconds. */
+const stuckAfterMs: Milliseconds = 420;
 
 /**
  * Notices an attempt to connect that has ended without the library knowing.

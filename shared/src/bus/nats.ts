@@ -175,7 +175,9 @@ class NatsConnectionBus implements NatsBus {
   }
 
   async reconnect(): Promise<void> {
-    if (this.#connection !== undefined) this.#leave(this.#connection, "asked to reconnect");
+    // One that is away is on its way back already, and what is learned about its attempts is of use.
+    if (this.#connection !== undefined && this.#state === "connected")
+      this.#leave(this.#connection, "asked to reconnect");
   }
 
   async flush(): Promise<void> {

@@ -5,7 +5,8 @@ import { Beacon, protocolVersion, SyncHead, type SyncRequest } from "../contract
 import { recordedOf } from "../journal/feed.ts";
 import type { JournalName } from "../journal/journal.ts";
 import type { NodeName } from "../names.ts";
-import type { Milliseconds } from "../time.ts";
+import { systemClock, type Clock, type Milliseconds } from "../time.ts";
+import { BeaconGate } from "./beacon-gate.ts";
 import type { ReplicaSource, SyncAnswer } from "./source.ts";
 import { defaultTimings } from "./timings.ts";
 import { unpackEntries } from "./wire.ts";
@@ -15,13 +16,15 @@ export interface BusSourceOptions {
   readonly journal: JournalName;
   /** Who asks. */
   readonly node: NodeName;
+  /** Tells when a beacon comes after a silence. Default: the system's. */
+  readonly clock?: Clock;
   /** Longest silence within an answer, in milliseconds. Default 2 000. */
   readonly answerTimeoutMs?: Milliseconds;
 }
 
 /** How a proxy learns: feed, beacon and answers over the bus. */
 export function createBusSource(options: BusSourceOptions): ReplicaSource {
-  const { bus, journal, node } = options;
+  const { bus, journal, node, clock = systemClock } = options;
   const timeoutMs = options.answerTimeoutMs ?? defaultTimings.answerTimeoutMs;
   return {
     follow: (onEntry) =>
@@ -29,11 +32,13 @@ export function createBusSource(options: BusSourceOptions): ReplicaSource {
         const entry = recordedOf(journal, message);
         if (entry !== undefined) onEntry(entry);
       }),
-    beacons: (onHead) =>
-      bus.subscribe(subjects.beacon, (message) => {
+    beacons(onHead) {
+      const gate = new BeaconGate(bus, clock);
+      return bus.subscribe(subjects.beacon, (message) => {
         const beacon = readBeacon(message);
-        if (beacon !== undefined) onHead(beacon.journals[journal], beacon.term);
-      }),
+        if (beacon !== undefined) gate.heard(() => onHead(beacon.journals[journal], beacon.term));
+      });
+    },
     async sync(question, signal) {
       const answer = new Answer();
       const request: SyncRequest = {

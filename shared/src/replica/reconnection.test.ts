@@ -31,7 +31,7 @@ test("a question that rests because the bus was away is asked again soon after i
   expect(asked).toBeGreaterThan(1);
   source.answering = answering;
   source.comeBack();
-  await clock.pass(499);
+  await clock.pass(249);
   expect(source.asked).toHaveLength(asked);
   await clock.pass(5);
   expect(source.asked).toHaveLength(asked + 1);

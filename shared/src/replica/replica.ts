@@ -117,7 +117,8 @@ class RunningReplica<Change> implements Replica {
     const { source } = this.#options;
     this.#subscriptions.defer(
       source.onReconnected(() => {
-        const { jitterMs } = this.#timings;
+        // Connections come back one after the other, so half of the usual spread will do.
+        const jitterMs = this.#timings.jitterMs / 2;
         this.#asker.hurry(jitterMs);
         this.#resync("delta", "reconnect", jitterMs);
       }),

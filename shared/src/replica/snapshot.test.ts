@@ -155,7 +155,7 @@ describe("a long answer", () => {
     for (let count = 0; count < 20; count++)
       journal.append(`k${count}`, undefined, `order-${count}`);
     source.comeBack();
-    await clock.pass(260);
+    await clock.pass(135);
     const { applied } = status();
     expect(applied).toBeGreaterThan(2);
     expect(applied).toBeLessThan(20);
@@ -176,7 +176,7 @@ describe("a long answer", () => {
     source.beacon(journal.head);
     for (let count = 0; count < 20; count++) journal.append(`k${count}`);
     source.comeBack();
-    await clock.pass(260);
+    await clock.pass(135);
     const { applied } = status();
     expect(applied).toBeLessThan(20);
     journal.recreate();
