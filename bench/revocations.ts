@@ -1,25 +1,38 @@
 /**
- * What a million revocations cost: memory, adding, asking, loading from the last-good file and from journal entries.
+ * What many revocations cost: memory, adding, asking, forgetting, handing on as a whole, and taking in entry by entry.
  *
- * Run it with `node --expose-gc bench/revocations.ts [count]`. The figures are printed as a table; the bounds stand in the right column.
+ * `node --expose-gc bench/revocations.ts [count]`. The figures are printed as a table; the bounds stand in the right column. Times are
+ * CPU time of the process, its collector's included, because others may be at work on this machine; pauses are by the clock, and so
+ * the longest one may be somebody else's.
  */
+import { FingerprintSet, segmentCount } from "../shared/src/revocations/fingerprint-set.ts";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import { createRevocationTable } from "../proxy/src/state/revocation-table.ts";
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const expiresAt = Math.floor(Date.now() / 1000) + 3_600;
 const issuer = "https://issuer.example/realms/main";
-// Written out, because the memory of texts that are still in pieces would count as the set's.
-const jtis = Array.from({ length: count }, (_, index) =>
-  Buffer.from(`3f2b8c1e-0000-4000-8000-${String(index).padStart(12, "0")}`).toString("latin1"),
-);
+/** Single entries that are taken in, and questions that are asked. */
+const sample = 500_000;
+const rounds = 5;
 
-/** CPU time of the process, its collector's included: others may be at work on this machine. */
+// Written out, because a text that is still in pieces is hashed more slowly than one from a token.
+const jtiOf = (index: number) =>
+  Buffer.from(`3f2b8c1e-0000-4000-8000-${String(index).padStart(12, "0")}`).toString("latin1");
+
+function cpuMs(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
 function timed<T>(run: () => T): { readonly result: T; readonly ms: number } {
   const start = process.cpuUsage();
   const result = run();
-  const { user, system } = process.cpuUsage(start);
-  return { result, ms: (user + system) / 1000 };
+  return { result, ms: cpuMs(start) };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[values.length >> 1]!;
 }
 
 function resident(): number {
@@ -29,101 +42,188 @@ function resident(): number {
   return heapUsed + arrayBuffers;
 }
 
-const rows: Record<string, string | number>[] = [];
+/** Runs work that gives way, and tells the longest time in which nobody else had a turn. */
+async function watched<T>(
+  run: () => Promise<T>,
+): Promise<{ readonly result: T; readonly ms: number; readonly longestMs: number }> {
+  const start = process.cpuUsage();
+  let last = performance.now();
+  let longestMs = 0;
+  let over = false;
+  const look = () => {
+    const now = performance.now();
+    longestMs = Math.max(longestMs, now - last);
+    last = now;
+    if (!over) setImmediate(look);
+  };
+  setImmediate(look);
+  const result = await run();
+  over = true;
+  return { result, ms: cpuMs(start), longestMs: Math.max(longestMs, performance.now() - last) };
+}
+
+const rows: Record<string, string>[] = [];
 const row = (what: string, figure: string, must = "") => rows.push({ what, figure, must });
 const MB = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+const each = (bytes: number) => (count === 0 ? "" : ` (${(bytes / count).toFixed(1)} B each)`);
 
 const before = resident();
 const set = new RevocationSet();
-let slowest = 0;
+const pauses: number[] = [];
 const adding = timed(() => {
-  for (const jti of jtis) {
+  for (let index = 0; index < count; index += 1) {
+    const jti = jtiOf(index);
     const start = performance.now();
     set.addToken(set.fingerprint(issuer, jti), expiresAt);
-    slowest = Math.max(slowest, performance.now() - start);
+    const ms = performance.now() - start;
+    if (ms > 0.5) pauses.push(ms);
   }
 });
-row("memory", `${MB(set.bytes)} of slots, ${MB(resident() - before)} in all`, "40 MB");
-row(
-  "add, one by one",
-  `${((adding.ms / count) * 1000).toFixed(2)} µs each, ${adding.ms.toFixed(0)} ms in all`,
-);
-row("slowest single add, by the clock", `${slowest.toFixed(2)} ms`);
-
-// As in the gateway: the fingerprint is there since the token was verified.
-const known = jtis.map((jti) => ({
-  issuer,
-  subject: "s",
-  issuedAt: expiresAt,
-  jti,
-  fingerprint: set.fingerprint(issuer, jti),
-}));
-const unknown = jtis.map((jti) => ({
-  issuer,
-  subject: "s",
-  issuedAt: expiresAt,
-  jti,
-  fingerprint: set.fingerprint("other", jti),
-}));
-const shuffle = <T>(list: T[]) => {
-  let state = 1;
-  for (let index = list.length - 1; index > 0; index -= 1) {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    const other = state % (index + 1);
-    [list[index], list[other]] = [list[other]!, list[index]!];
-  }
-  return list;
-};
-for (const [name, list] of [
-  ["not revoked", shuffle(unknown)],
-  ["revoked", shuffle(known)],
-] as const) {
-  const best = Math.min(
-    ...[1, 2, 3].map(() => {
-      let found = 0;
-      const { ms } = timed(() => {
-        for (const credential of list) if (set.has(credential)) found += 1;
-      });
-      if (found !== (name === "revoked" ? count : 0)) throw new Error(`${found} found`);
-      return ms;
-    }),
+const held = resident() - before;
+row("memory", `${MB(set.bytes)} of slots, ${MB(held)} in all${each(held)}`, "40 B each");
+if (count > 0) {
+  row("add, text and clock included", `${((adding.ms / count) * 1000).toFixed(2)} µs each`);
+  row(
+    "slowest single adds, by the clock",
+    `${pauses
+      .toSorted((one, other) => other - one)
+      .slice(0, 3)
+      .map((ms) => ms.toFixed(1))
+      .join(", ")} ms`,
+    "10 ms",
   );
-  row(`lookup, ${name}, random order`, `${((best / count) * 1000).toFixed(3)} µs`, "0.5 µs");
+}
+
+const dumping = await watched(() => set.dumpInSlices());
+const dump = dumping.result;
+row(
+  "dump, in slices",
+  `${dumping.ms.toFixed(0)} ms, ${MB(dump.length)}${each(dump.length)}, longest pause ${dumping.longestMs.toFixed(1)} ms`,
+  "10 ms",
+);
+row("dump, at once", `${timed(() => set.dump()).ms.toFixed(0)} ms`);
+const restoring = timed(() => RevocationSet.restore(dump));
+if (restoring.result.size !== count) throw new Error("not all came back");
+row("restore, at once", `${restoring.ms.toFixed(0)} ms`, "2000 ms for 1 M");
+
+const merging: { readonly ms: number; readonly longestMs: number }[] = [];
+let merged = new RevocationSet();
+for (let round = 0; round < 3; round += 1) {
+  merged = new RevocationSet();
+  merging.push(await watched(() => merged.merge(dump, 0)));
+}
+if (merged.size !== count) throw new Error("not all were merged");
+row(
+  "merge into an empty set",
+  `${median(merging.map(({ ms }) => ms)).toFixed(0)} ms, longest pauses ${merging.map(({ longestMs }) => longestMs.toFixed(1)).join(", ")} ms`,
+  "2000 ms for 1 M, 10 ms",
+);
+const again = await watched(() => merged.merge(dump, 0));
+row(
+  "merge into the same set",
+  `${again.ms.toFixed(0)} ms, longest pause ${again.longestMs.toFixed(1)} ms, ${merged.bytes === set.bytes ? "no" : MB(merged.bytes - set.bytes)} more memory`,
+  "10 ms",
+);
+const lacking = timed(() => [...set.lacking(merged, 0)].length);
+if (lacking.result !== 0) throw new Error("something is lacking");
+row("finding that nothing is lacking, at once", `${lacking.ms.toFixed(0)} ms`);
+
+// Chosen at random, so that no question finds what the one before has brought into the processor's caches.
+let state = 1;
+const random = () => {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  state ^= state << 5;
+  return state >>> 0;
+};
+const questions = Array.from({ length: sample }, () => jtiOf(count === 0 ? 0 : random() % count));
+for (const [name, from, expected] of [
+  ["not revoked", "other", 0],
+  ["revoked", issuer, count === 0 ? 0 : sample],
+] as const) {
+  // As in the gateway: the fingerprint is there since the token was verified.
+  const credentials = questions.map((jti) => ({
+    issuer: from,
+    subject: "s",
+    issuedAt: expiresAt,
+    jti,
+    fingerprint: set.fingerprint(from, jti),
+  }));
+  const ask = () => {
+    let found = 0;
+    for (const credential of credentials) if (set.has(credential)) found += 1;
+    if (found !== expected) throw new Error(`${found} found`);
+  };
+  ask();
+  const ms = median(Array.from({ length: rounds }, () => timed(ask).ms));
+  row(`lookup, ${name}, in random order`, `${((ms / sample) * 1000).toFixed(3)} µs`, "0.5 µs");
 }
 const hashing = timed(() => {
-  for (const jti of jtis) set.fingerprint(issuer, jti);
+  for (const jti of questions) set.fingerprint(issuer, jti);
 });
-row("fingerprint, once per verified token", `${((hashing.ms / count) * 1000).toFixed(2)} µs`);
+row("fingerprint, once per verified token", `${((hashing.ms / sample) * 1000).toFixed(2)} µs`);
 
-const dumping = timed(() => set.dump());
-row("dump", `${dumping.ms.toFixed(0)} ms, ${MB(dumping.result.length)}`);
-const restoring = timed(() => RevocationSet.restore(dumping.result));
-row("load from the dump", `${restoring.ms.toFixed(0)} ms`, "2000 ms");
-if (restoring.result.size !== count) throw new Error("not all came back");
+/** Forgetting while the set lives: each turn of the proxy looks at one of 256 parts. */
+function forgetting(name: string, expiryOf: (index: number) => number, now: number): void {
+  const tokens = new FingerprintSet();
+  for (let index = 0; index < count; index += 1) tokens.add(random(), random(), expiryOf(index));
+  const full = tokens.bytes;
+  const turns = Array.from({ length: segmentCount }, () => timed(() => tokens.sweep(now, 1)).ms);
+  const all = turns.reduce((sum, ms) => sum + ms);
+  row(
+    name,
+    `${all.toFixed(0)} ms in ${turns.length} turns, slowest ${Math.max(...turns).toFixed(1)} ms, ${tokens.size.toLocaleString("en")} left, ${MB(full - tokens.bytes)} freed`,
+    "10 ms a turn",
+  );
+}
+if (count > 0) {
+  forgetting("forget: nothing has expired", () => 1_000, 500);
+  forgetting("forget: one of a hundred", (index) => (index % 100 === 0 ? 100 : 1_000), 500);
+  forgetting("forget: half", (index) => (index % 2 === 0 ? 100 : 1_000), 500);
+  forgetting("forget: all", () => 100, 500);
+}
 
-const bodies = jtis.map((jti, index) =>
-  JSON.stringify({ v: 1, id: `r-${index}`, kind: "token", issuer, jti, expiresAt }),
+/** Takes in entries that others write, into a set that is as large as this one. */
+function takingIn(bodies: readonly string[], per: number): void {
+  const table = createRevocationTable({ revocations: merged, forgetBefore: () => 0 });
+  const rates = Array.from({ length: rounds }, (_, round) => {
+    const from = Math.floor((bodies.length / rounds) * round);
+    const part = bodies.slice(from, from + Math.floor(bodies.length / rounds));
+    const { ms } = timed(() => {
+      let sequence = 0;
+      for (const body of part) {
+        sequence += 1;
+        table.apply(table.decode({ key: "token", body, sequence, epoch: "e" }), sequence);
+      }
+    });
+    return (part.length * per * 1000) / ms;
+  });
+  row(
+    `decode and apply, ${per === 1 ? "one by one" : `${per} an entry`}`,
+    `${Math.round(median(rates) / 1000).toLocaleString("en")},000 tokens/s`,
+    "300,000/s",
+  );
+}
+const revocation = (index: number) => ({
+  v: 1,
+  id: `r-${index}`,
+  kind: "token",
+  issuer,
+  jti: jtiOf(count + index),
+  expiresAt,
+});
+const singles = Array.from({ length: 500_000 }, (_, index) => JSON.stringify(revocation(index)));
+takingIn(singles, 1);
+const batches = Array.from({ length: 500 }, (_, batch) =>
+  JSON.stringify({
+    v: 1,
+    kind: "batch",
+    items: Array.from({ length: 1_000 }, (__, index) =>
+      revocation(500_000 + batch * 1_000 + index),
+    ),
+  }),
 );
-const target = new RevocationSet();
-const table = createRevocationTable({ revocations: target, forgetBefore: () => 0 });
-const loading = timed(() =>
-  table.load(
-    bodies.map((body, index) => ({
-      change: table.decode({ key: "token", body, sequence: index + 1, epoch: "e" }),
-      key: "token",
-      sequence: index + 1,
-    })),
-  ),
-);
-row("decode and load as journal entries", `${loading.ms.toFixed(0)} ms`, "2000 ms");
-if (target.size !== count) throw new Error("not all were loaded");
+takingIn(batches, 1_000);
 
-const turns = Array.from({ length: 256 }, () => timed(() => set.sweep(expiresAt + 1, 1)).ms);
-row(
-  "forget all, in 256 turns",
-  `${turns.reduce((sum, ms) => sum + ms).toFixed(0)} ms, slowest turn ${Math.max(...turns).toFixed(2)} ms`,
-);
-if (set.size !== 0) throw new Error("something was left");
-
-console.log(`${count} revocations, node ${process.version}, times in CPU time`);
+console.log(`${count.toLocaleString("en")} revocations, node ${process.version}`);
 console.table(rows);

@@ -66,8 +66,8 @@ const healthFrozenMs = 60_000;
 /** How long the bus may take to bring what the disk does not have. */
 const restoredGraceMs = 2_000;
 const upkeepMs = 1_000;
-/** So that all of the set is looked at every minute or so, a little at a time. */
-const segmentsPerTurn = 4;
+/** How often a part of the revocations is looked at for what has expired: all 256 of them in a minute or so. */
+const sweepMs = 250;
 const turnsPerPrune = 60;
 const strayVerdictMs = 600_000;
 
@@ -192,11 +192,11 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       log.warn({ frozen }, frozen ? "verdicts count as unknown" : "verdicts count again");
       touch();
     }
-    revocations.sweep(forgetBefore(), segmentsPerTurn);
     turns += 1;
     if (turns % turnsPerPrune === 0) health.prune(isKnown, strayVerdictMs);
   }
   stack.defer(clock.every(upkeepMs, tidy));
+  stack.defer(clock.every(sweepMs, () => void revocations.sweep(forgetBefore(), 1)));
 
   const owned = stack.move();
   return {

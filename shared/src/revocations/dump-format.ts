@@ -45,10 +45,12 @@ export class DumpWriter {
     return this.#block(kinds.key, key);
   }
 
-  /** @param entries three words a token */
-  tokens(entries: Uint32Array): Uint8Array {
-    this.#tokens += entries.byteLength / bytesPerToken;
-    return this.#block(kinds.tokens, new Uint8Array(entries.buffer));
+  /** @param write puts so many tokens down, three words each */
+  tokens(count: number, write: (entries: Uint32Array) => void): Uint8Array {
+    this.#tokens += count;
+    const block = Buffer.allocUnsafeSlow(headBytes + count * bytesPerToken);
+    write(new Uint32Array(block.buffer, headBytes));
+    return this.#finish(kinds.tokens, block);
   }
 
   users(marks: readonly DumpedMark[]): Uint8Array {
@@ -66,11 +68,16 @@ export class DumpWriter {
   }
 
   #block(kind: number, payload: Uint8Array): Uint8Array {
-    const block = Buffer.allocUnsafe(headBytes + payload.byteLength);
-    block.writeUInt32LE(kind);
-    block.writeUInt32LE(payload.byteLength, 4);
+    const block = Buffer.allocUnsafeSlow(headBytes + payload.byteLength);
     block.set(payload, headBytes);
-    block.writeUInt32LE(crc32(payload, crc32(block.subarray(0, 8))), 8);
+    return this.#finish(kind, block);
+  }
+
+  /** @param block with its payload, and room for its head */
+  #finish(kind: number, block: Buffer): Uint8Array {
+    block.writeUInt32LE(kind);
+    block.writeUInt32LE(block.length - headBytes, 4);
+    block.writeUInt32LE(crc32(block.subarray(headBytes), crc32(block.subarray(0, 8))), 8);
     this.#blocks += 1;
     this.#chain = crc32(block.subarray(8, headBytes), this.#chain);
     return block;

@@ -127,4 +127,25 @@ describe("the set of fingerprints", () => {
     for (const entries of segmentsOf(set)) expect(set.addAll(entries, 0)).toBe(0);
     expect(set.bytes).toBe(bytes);
   });
+
+  test("gives its entries away so that any part of them is spread over all of a table, and crowds nowhere", () => {
+    const set = new FingerprintSet();
+    // All in one segment: as many as each of ten million has, in 65,536 slots.
+    for (let index = 0; index < 39_000; index += 1) {
+      const scattered = Math.imul(index ^ 0x5bd1e995, 0x9e3779b1);
+      set.add(index, Math.imul(scattered ^ (scattered >>> 15), 0x85ebca6b) >>> 0, 100);
+    }
+    const entries = set.entriesIn(0);
+    expect(entries).toHaveLength(39_000 * 3);
+    const partLength = 8_000;
+    for (let from = 0; from + partLength <= 39_000; from += partLength) {
+      const eighths = Array.from({ length: 8 }, () => 0);
+      for (let index = from; index < from + partLength; index += 1)
+        eighths[(entries[index * 3 + 1]! & 0xffff) >>> 13]! += 1;
+      for (const count of eighths) {
+        expect(count).toBeGreaterThan(partLength / 16);
+        expect(count).toBeLessThan(partLength / 4);
+      }
+    }
+  });
 });

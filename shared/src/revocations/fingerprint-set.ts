@@ -13,6 +13,7 @@ export const wordsPerToken = 3;
 export const bytesPerToken = wordsPerToken * 4;
 const leastSlots = 8;
 const latest = 0xffff_ffff;
+const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
 export class FingerprintSet {
   readonly #segments: Uint32Array[] = [];
@@ -105,23 +106,39 @@ export class FingerprintSet {
     return this.#counts[segment]!;
   }
 
-  /** The entries of a segment, three words each: high, low, expiry. */
-  entriesIn(segment: number): Uint32Array {
+  /**
+   * Writes down the entries of a segment, three words each: high, low, expiry.
+   *
+   * Not in the order of their slots. Who takes in the first half of them, in a table that is made for a half, would find them all in
+   * one part of it and go past thousands to find a free slot; so any part of these is spread over all.
+   *
+   * @param entries room for {@link countIn} entries
+   */
+  copy(segment: number, entries: Uint32Array): void {
     const words = this.#segments[segment]!;
-    const entries = new Uint32Array(this.#counts[segment]! * wordsPerToken);
+    const mask = this.#masks[segment]!;
+    // Odd, so that it comes by every slot, and no two of its multiples are close to each other for long.
+    const stride = Math.floor((mask + 1) * goldenRatio) | 1;
     let end = 0;
-    for (let at = 0; at < words.length; at += wordsPerToken) {
+    for (let turn = 0, slot = 0; turn <= mask; turn += 1, slot = (slot + stride) & mask) {
+      const at = slot * wordsPerToken;
       if (words[at + 2] === 0) continue;
       entries[end] = words[at]!;
       entries[end + 1] = words[at + 1]!;
       entries[end + 2] = words[at + 2]!;
       end += wordsPerToken;
     }
+  }
+
+  /** The same, in an array of their own. */
+  entriesIn(segment: number): Uint32Array {
+    const entries = new Uint32Array(this.#counts[segment]! * wordsPerToken);
+    this.copy(segment, entries);
     return entries;
   }
 
   /**
-   * Adds entries as {@link entriesIn} gives them, but for those that expired before `now`. Room is made once for all of one segment
+   * Adds entries as {@link copy} writes them, but for those that expired before `now`. Room is made once for all of one segment
    * that stand together, and none for those that are there already.
    *
    * @param now Unix seconds

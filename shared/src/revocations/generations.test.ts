@@ -250,5 +250,8 @@ describe("what another set lacks", () => {
     }
     expect(other.size).toBe(one.size);
     expect(entries).toBeGreaterThan(5);
+    const slowly = [];
+    for await (const entry of one.lackingInSlices(new RevocationSet(), 0)) slowly.push(entry);
+    expect(slowly).toHaveLength(entries);
   });
 });

@@ -12,7 +12,8 @@ const marksPerEntry = 1_000;
 const marksLength = 380_000;
 
 /**
- * Tokens of `held` that live and are not in `other`, or would be forgotten there earlier.
+ * Tokens of `held` that live and are not in `other`, or would be forgotten there earlier. Yields undefined now and then, where others
+ * may have their turn.
  *
  * @param other undefined: nothing under that key is there
  * @param forgetBefore Unix seconds
@@ -21,7 +22,7 @@ export function* lackingTokens(
   held: Generation,
   other: Generation | undefined,
   forgetBefore: number,
-): Generator<FingerprintsEntry> {
+): Generator<FingerprintsEntry | undefined> {
   const found = new Uint32Array(tokensPerEntry * wordsPerToken);
   let end = 0;
   const entry = () =>
@@ -42,6 +43,7 @@ export function* lackingTokens(
       yield entry();
       end = 0;
     }
+    yield undefined;
   }
   if (end > 0) yield entry();
 }

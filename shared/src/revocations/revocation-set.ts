@@ -203,9 +203,11 @@ export class RevocationSet {
     yield writer.begin();
     for (const generation of [this.#primary, ...this.#older]) {
       yield writer.key(generation.keyAsBytes);
-      for (let segment = 0; segment < segmentCount; segment += 1)
-        if (generation.tokens.countIn(segment) > 0)
-          yield writer.tokens(generation.tokens.entriesIn(segment));
+      const { tokens } = generation;
+      for (let segment = 0; segment < segmentCount; segment += 1) {
+        const count = tokens.countIn(segment);
+        if (count > 0) yield writer.tokens(count, (entries) => tokens.copy(segment, entries));
+      }
     }
     let marks: DumpedMark[] = [];
     for (const mark of this.#users.dump()) {
@@ -246,6 +248,21 @@ export class RevocationSet {
    * JSON, what expired before `forgetBefore` (Unix seconds) left out.
    */
   *lacking(other: RevocationSet, forgetBefore: number): Generator<FingerprintsEntry> {
+    for (const entry of this.#lacking(other, forgetBefore)) if (entry !== undefined) yield entry;
+  }
+
+  /** As {@link lacking}, in slices of a few milliseconds: of ten million it takes most of a second to find that nothing is lacking. */
+  async *lackingInSlices(
+    other: RevocationSet,
+    forgetBefore: number,
+  ): AsyncGenerator<FingerprintsEntry> {
+    for (const entry of this.#lacking(other, forgetBefore)) {
+      if (entry === undefined) await turn();
+      else yield entry;
+    }
+  }
+
+  *#lacking(other: RevocationSet, forgetBefore: number): Generator<FingerprintsEntry | undefined> {
     for (const generation of [this.#primary, ...this.#older]) {
       if (generation.tokens.size === 0) continue;
       yield* lackingTokens(generation, other.#find(generation.keyAsBytes), forgetBefore);
