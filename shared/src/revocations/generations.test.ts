@@ -231,7 +231,7 @@ describe("what another set lacks", () => {
     );
   });
 
-  test("is written in entries that fit a message", () => {
+  test("is written in entries that fit a message", async () => {
     const one = new RevocationSet();
     for (let index = 0; index < 60_000; index += 1) one.apply(token(String(index)), 0);
     // The longest names there are, in characters that JSON writes with six bytes, and in those of three bytes.

@@ -1,5 +1,5 @@
 export { RevocationSet } from "./revocation-set.ts";
-export type { Credential } from "./revocation-set.ts";
+export type { Credential } from "./credential.ts";
 export type { Fingerprint } from "./generation.ts";
 export { primaryKeyOf } from "./dump-format.ts";
 export { readRevocation } from "./read.ts";

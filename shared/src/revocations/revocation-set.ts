@@ -1,27 +1,14 @@
 import { randomFillSync } from "node:crypto";
 import type { FingerprintsEntry, RevocationEntry } from "../contract/entries.ts";
 import { turn } from "../replica/slices.ts";
+import type { Credential } from "./credential.ts";
 import { blocksOf, DumpWriter } from "./dump-format.ts";
 import { bytesPerToken, segmentCount } from "./fingerprint-set.ts";
-import { Generation, keyBytes, type Fingerprint } from "./generation.ts";
+import { keyBytes, type Fingerprint } from "./generation.ts";
+import { Generations } from "./generations.ts";
 import { lackingMarks, lackingTokens } from "./lacking.ts";
 import { UserMarks } from "./user-marks.ts";
 import type { DumpedMark } from "./user-marks.ts";
-
-/** What is asked about: a verified token, by what cannot be spelled in two ways. */
-export interface Credential {
-  readonly issuer: string;
-  readonly subject: string;
-  /** Unix seconds. */
-  readonly issuedAt: number;
-  /** Absent: the token can only be revoked by its user. */
-  readonly jti: string | undefined;
-  /**
-   * Of issuer and `jti`, made once, so that the usual question costs no hash. Absent, or of a set that has another key by now: it is
-   * made anew for each question.
-   */
-  readonly fingerprint: Fingerprint | undefined;
-}
 
 /** Tokens that are taken in before others have their turn: about two milliseconds' worth. */
 const tokensAtOnce = 8_192;
@@ -36,20 +23,19 @@ const usersSweepSeconds = 60;
  * fingerprints are known; they stay in an older generation until they have expired, and every question is put to it too.
  */
 export class RevocationSet {
-  #primary: Generation;
-  #older: Generation[] = [];
+  readonly #generations: Generations;
   readonly #users = new UserMarks();
   #version = 1;
   #usersSweptAt = 0;
 
   /** @param key 16 bytes. Default: random, so that nobody can prepare texts whose fingerprints meet. */
   constructor(key: Uint8Array = randomFillSync(new Uint8Array(keyBytes))) {
-    this.#primary = new Generation(key);
+    this.#generations = new Generations(key);
   }
 
   /** The primary key: what is added from now on is under it. */
   get key(): Uint8Array {
-    return this.#primary.keyAsBytes;
+    return this.#generations.primary.keyAsBytes;
   }
 
   /** Grows with each addition: who asked at this version has an answer that still holds. Starts above 0. */
@@ -59,12 +45,12 @@ export class RevocationSet {
 
   /** Tokens and users held. */
   get size(): number {
-    return this.#sum(({ tokens }) => tokens.size) + this.#users.size;
+    return this.#generations.size + this.#users.size;
   }
 
   /** Memory of the tokens, in bytes. */
   get bytes(): number {
-    return this.#sum(({ tokens }) => tokens.bytes);
+    return this.#generations.bytes;
   }
 
   /**
@@ -74,19 +60,14 @@ export class RevocationSet {
    * @param key 16 bytes
    */
   useKey(key: Uint8Array): void {
-    const before = this.#primary;
-    if (before.isUnder(key)) return;
-    this.#primary =
-      this.#older.find((generation) => generation.isUnder(key)) ?? new Generation(key);
-    this.#older = this.#older.filter((generation) => generation !== this.#primary);
-    if (before.tokens.size > 0) this.#older.push(before);
+    if (!this.#generations.use(key)) return;
     // Nothing more is revoked, but a dump is another one.
     this.#version += 1;
   }
 
   /** @throws RangeError when the texts are longer than any issuer or `jti` may be */
   fingerprint(issuer: string, jti: string): Fingerprint {
-    return this.#primary.fingerprint(issuer, jti);
+    return this.#generations.primary.fingerprint(issuer, jti);
   }
 
   /**
@@ -94,9 +75,10 @@ export class RevocationSet {
    * @param expiresAt Unix seconds after which the entry may be forgotten
    */
   addToken(token: Fingerprint, expiresAt: number): void {
+    const { primary } = this.#generations;
     const { key } = token;
     const { tokens } =
-      key === this.#primary.key ? this.#primary : this.#under(new Uint8Array(key.buffer));
+      key === primary.key ? primary : this.#generations.under(new Uint8Array(key.buffer));
     if (tokens.add(token.high, token.low, expiresAt)) this.#version += 1;
   }
 
@@ -123,7 +105,8 @@ export class RevocationSet {
     switch (entry.kind) {
       case "token":
         if (entry.expiresAt < forgetBefore) return;
-        if (this.#primary.add(entry.issuer, entry.jti, entry.expiresAt)) this.#version += 1;
+        if (this.#generations.primary.add(entry.issuer, entry.jti, entry.expiresAt))
+          this.#version += 1;
         return;
       case "user":
         if (entry.expiresAt < forgetBefore) return;
@@ -146,12 +129,12 @@ export class RevocationSet {
 
   has(credential: Credential): boolean {
     const { fingerprint, jti, issuer } = credential;
-    const primary = this.#primary;
+    const { primary, older } = this.#generations;
     if (fingerprint !== undefined && fingerprint.key === primary.key) {
       if (primary.tokens.has(fingerprint.high, fingerprint.low)) return true;
     } else if (jti !== undefined && primary.has(issuer, jti)) return true;
-    if (this.#older.length > 0 && jti !== undefined)
-      for (const generation of this.#older) if (generation.has(issuer, jti)) return true;
+    if (older.length > 0 && jti !== undefined)
+      for (const generation of older) if (generation.has(issuer, jti)) return true;
     return this.#users.covers(credential.subject, issuer, credential.issuedAt);
   }
 
@@ -163,10 +146,7 @@ export class RevocationSet {
    * @returns how many entries were forgotten
    */
   sweep(now: number, segments?: number): number {
-    let forgotten = this.#primary.tokens.sweep(now, segments);
-    for (const { tokens } of this.#older) forgotten += tokens.sweep(now, segments);
-    if (this.#older.some(({ tokens }) => tokens.size === 0))
-      this.#older = this.#older.filter(({ tokens }) => tokens.size > 0);
+    let forgotten = this.#generations.sweep(now, segments);
     if (segments === undefined || now - this.#usersSweptAt >= usersSweepSeconds) {
       this.#usersSweptAt = now;
       forgotten += this.#users.sweep(now);
@@ -181,9 +161,7 @@ export class RevocationSet {
 
   /** As {@link dump}, in slices of a few milliseconds. What is added meanwhile may be in it or not. */
   async dumpInSlices(): Promise<Uint8Array> {
-    let dump = Buffer.allocUnsafeSlow(
-      this.#sum(({ tokens }) => tokens.size) * bytesPerToken + 65_536,
-    );
+    let dump = Buffer.allocUnsafeSlow(this.#generations.size * bytesPerToken + 65_536);
     let end = 0;
     for (const part of this.dumpInParts()) {
       if (end + part.byteLength > dump.byteLength)
@@ -201,7 +179,7 @@ export class RevocationSet {
   *dumpInParts(): Generator<Uint8Array> {
     const writer = new DumpWriter();
     yield writer.begin();
-    for (const generation of [this.#primary, ...this.#older]) {
+    for (const generation of this.#generations) {
       yield writer.key(generation.keyAsBytes);
       const { tokens } = generation;
       for (let segment = 0; segment < segmentCount; segment += 1) {
@@ -263,11 +241,15 @@ export class RevocationSet {
   }
 
   *#lacking(other: RevocationSet, forgetBefore: number): Generator<FingerprintsEntry | undefined> {
-    for (const generation of [this.#primary, ...this.#older]) {
+    for (const generation of this.#generations) {
       if (generation.tokens.size === 0) continue;
-      yield* lackingTokens(generation, other.#find(generation.keyAsBytes), forgetBefore);
+      yield* lackingTokens(
+        generation,
+        other.#generations.find(generation.keyAsBytes),
+        forgetBefore,
+      );
     }
-    yield* lackingMarks(this.#users, other.#users, this.#primary, forgetBefore);
+    yield* lackingMarks(this.#users, other.#users, this.#generations.primary, forgetBefore);
   }
 
   /** Takes in a dump that was checked; yields wherever others may have their turn. */
@@ -276,7 +258,8 @@ export class RevocationSet {
     for (const block of blocksOf(dump)) {
       switch (block.kind) {
         case "key":
-          if (key === undefined && this.#primary.tokens.size === 0) this.useKey(block.key);
+          if (key === undefined && this.#generations.primary.tokens.size === 0)
+            this.useKey(block.key);
           key = block.key;
           break;
         case "tokens":
@@ -303,28 +286,12 @@ export class RevocationSet {
     // A copy, because words must begin at a multiple of four.
     const entries = new Uint32Array(Uint8Array.from(bytes).buffer);
     // Looked for anew each time: a generation may have become empty, and been dropped, since the last slice.
-    if (this.#under(key).tokens.addAll(entries, forgetBefore) > 0) this.#version += 1;
+    if (this.#generations.under(key).tokens.addAll(entries, forgetBefore) > 0) this.#version += 1;
   }
 
   #addMarks(marks: readonly DumpedMark[], forgetBefore: number): void {
     for (const [subject, issuer, issuedBefore, expiresAt] of marks)
       if (expiresAt >= forgetBefore)
         this.addUser(subject, issuer ?? undefined, issuedBefore, expiresAt);
-  }
-
-  #find(key: Uint8Array): Generation | undefined {
-    if (this.#primary.isUnder(key)) return this.#primary;
-    return this.#older.find((generation) => generation.isUnder(key));
-  }
-
-  /** The generation of a key, made when there is none. */
-  #under(key: Uint8Array): Generation {
-    let generation = this.#find(key);
-    if (generation === undefined) this.#older.push((generation = new Generation(key)));
-    return generation;
-  }
-
-  #sum(of: (generation: Generation) => number): number {
-    return this.#older.reduce((sum, generation) => sum + of(generation), of(this.#primary));
   }
 }
