@@ -14,6 +14,9 @@ import type { Bus } from "@tocsin/shared/bus";
 import { journalNames, type Journals } from "@tocsin/shared/journal";
 import { startAdmin } from "./admin/server.ts";
 import { CurrentConfig } from "./catalogue/current-config.ts";
+import { Brake } from "./health/brake.ts";
+import { Evidence } from "./health/evidence.ts";
+import type { probe } from "./health/probe.ts";
 import { startProber } from "./health/prober.ts";
 import { Leader } from "./leader/leader.ts";
 import { Peers } from "./leader/peers.ts";
@@ -41,6 +44,8 @@ export interface ControlPlaneOptions {
   readonly admin: Address & { readonly token: Secret };
   /** What `${NAME}` in a config refers to. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Looks at an instance. Default: over the network. */
+  readonly probe?: typeof probe;
   /** Applied at the start, where it differs from what is applied. */
   readonly config?: { readonly source: string; readonly name: string };
 }
@@ -80,9 +85,24 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const registry = stack.use(new Registry({ state, orders, config, peers, clock, log }));
   stack.use(new Reaper({ bus, registry, leader, clock, log }));
-  stack.use(startProber({ node, state, config, clock, random, log }));
+  const evidence = new Evidence(clock);
+  stack.use(await evidence.listen(bus));
+  const brake = stack.use(new Brake({ peers, evidence, clock, log }));
+  const prober = stack.use(
+    startProber({
+      node,
+      peers,
+      brake,
+      state,
+      config,
+      clock,
+      random,
+      log,
+      ...(options.probe === undefined ? {} : { look: options.probe }),
+    }),
+  );
   const revocations = new Revocations({ orders, config, clock, log });
-  const services = new Services(state, config, registry.leases);
+  const services = new Services(state, config, registry.leases, prober);
   const admin = stack.use(
     await startAdmin({
       ...options.admin,
@@ -94,7 +114,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         );
         return lagging.length === 0 ? undefined : `not current: ${lagging.join(", ")}`;
       },
-      metrics: createMetrics({ version, state, orders, proxies, registry, leader, clock }),
+      metrics: createMetrics({ version, state, orders, proxies, registry, leader, prober, clock }),
       log,
     }),
   );

@@ -1,6 +1,7 @@
 import type { Clock } from "@tocsin/shared";
 import { journalNames } from "@tocsin/shared/journal";
 import { Gauge, Histogram, Registry as Metrics } from "@prometheus-io/client";
+import type { Prober } from "./health/prober.ts";
 import type { Leader } from "./leader/leader.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { Orders } from "./sync/orders.ts";
@@ -14,6 +15,7 @@ export interface MetricsOptions {
   readonly proxies: Proxies;
   readonly registry: Registry;
   readonly leader: Pick<Leader, "leading" | "term">;
+  readonly prober: Pick<Prober, "watched" | "held">;
   readonly clock: Clock;
 }
 
@@ -33,6 +35,7 @@ export function createMetrics({
   proxies,
   registry,
   leader,
+  prober,
 }: MetricsOptions): () => Promise<{ text: string; type: string }> {
   const metrics = new Metrics();
   const gauge = <Label extends string>(
@@ -56,6 +59,15 @@ export function createMetrics({
   );
   gauge("tocsin_proxies_live", "Proxies heard in the last 6 s.", [], (each) =>
     each.set(proxies.live().length),
+  );
+  gauge("tocsin_probed_instances", "Instances that this node looks after.", [], (each) =>
+    each.set(prober.watched),
+  );
+  gauge(
+    "tocsin_held_instances",
+    "Instances that this node does not reach and others do: they stay in the rotation.",
+    [],
+    (each) => each.set(prober.held),
   );
   gauge("tocsin_leader", "1 on the node that leads, as far as it can know.", [], (each) =>
     each.set(leader.leading ? 1 : 0),

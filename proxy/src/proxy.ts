@@ -19,6 +19,7 @@ import { startListener } from "./listener/listener.ts";
 import { assemble, closedGate } from "./pipeline/assemble.ts";
 import type { Gate } from "./pipeline/gate.ts";
 import { startProbes } from "./probes/probes.ts";
+import { Findings } from "./state/findings.ts";
 import { startFleet, type Fleet } from "./state/fleet.ts";
 import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -86,6 +87,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     }),
   });
   const upstreams = stack.use(createUpstreams({ instances: fleet.instances, clock, random, log }));
+  const findings = stack.use(
+    new Findings({ node, bus, clock, take: () => upstreams.evidence.take() }),
+  );
+  upstreams.evidence.onStreak(() => findings.urge());
   const identity = stack.use(
     createIdentity({ clock, random, log, revocations: fleet.revocations }),
   );

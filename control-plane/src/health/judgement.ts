@@ -21,6 +21,11 @@ export class Judgement {
     this.verdict = verdict;
   }
 
+  /** Thought to be healthy, but the last probe was not good. */
+  get failing(): boolean {
+    return this.verdict === "healthy" && this.#bad > 0;
+  }
+
   note(result: ProbeResult, { healthyAfter, unhealthyAfter }: Thresholds): void {
     if (result.well) {
       this.#good++;

@@ -18,11 +18,25 @@ import {
 import { JournalConflict } from "@tocsin/shared/journal";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import type { State } from "../sync/state.ts";
+import type { Peers, Renewal } from "../leader/peers.ts";
+import type { Brake } from "./brake.ts";
 import { Judgement } from "./judgement.ts";
-import { probe } from "./probe.ts";
+import { probe, type ProbeTarget } from "./probe.ts";
+import { ownerOf } from "./rendezvous.ts";
+
+/** A probe that ends so much later than its own limit, in milliseconds, was kept waiting by this very process. */
+const stoodStillMs: Milliseconds = 1_000;
+/** Deaths within so long, in milliseconds, or within one interval of probes, happened at once. */
+const leastWindowMs: Milliseconds = 2_000;
+/** How long a look for another node may take, in milliseconds: it waits for a second. */
+const opinionTimeoutMs: Milliseconds = 800;
 
 export interface ProberOptions {
   readonly node: NodeName;
+  readonly peers: Pick<Peers, "live" | "onChange" | "onDoubts" | "answer">;
+  readonly brake: Pick<Brake, "contradicted">;
+  /** Looks at an instance. Default: over the network. */
+  readonly look?: typeof probe;
   readonly state: State;
   readonly config: CurrentConfig;
   readonly clock: Clock;
@@ -35,6 +49,10 @@ interface Watched {
   instance: InstanceEntry;
   readonly judgement: Judgement;
   readonly stop: AbortController;
+  /** When it went from healthy to unhealthy here, by the monotonic clock. */
+  diedAt?: Milliseconds;
+  /** Somebody reaches it, so it is not said to be dead. Since when by the wall clock, in milliseconds, and who. */
+  held?: { readonly since: number; readonly reason: string };
   /** A verdict is being written; `again`: and it may have to be written once more. */
   declaring?: "once" | "again";
   cancel: () => void;
@@ -43,6 +61,10 @@ interface Watched {
 export interface Prober extends AsyncDisposable {
   /** Instances that are looked after. */
   readonly watched: number;
+  /** Instances that this node does not reach, and that others do. */
+  readonly held: number;
+  /** Why an instance is not said to be dead although this node does not reach it. */
+  heldOf(instance: InstanceEntry): { readonly since: number; readonly reason: string } | undefined;
 }
 
 /** All instances there are: those of the config, and those that registered and are not leaving. */
@@ -54,7 +76,7 @@ export function knownInstances(state: State, config: CurrentConfig): InstanceEnt
 }
 
 export function startProber(options: ProberOptions): Prober {
-  const { node, state, config, clock, random, log } = options;
+  const { node, peers, brake, state, config, clock, random, log, look: ask = probe } = options;
   const watched = new Map<string, Watched>();
   let closed = false;
 
@@ -74,7 +96,7 @@ export function startProber(options: ProberOptions): Prober {
     if (closed) return;
     const known = new Map<string, InstanceEntry>();
     for (const instance of knownInstances(state, config)) {
-      if (instance.state === "active")
+      if (instance.state === "active" && ownerOf(healthKey(instance), peers.live()) === node)
         known.set(`${instance.service}.${instance.instance}.${instance.boot}`, instance);
     }
     for (const [key, { stop, cancel }] of watched) {
@@ -111,18 +133,15 @@ export function startProber(options: ProberOptions): Prober {
   async function look(one: Watched): Promise<void> {
     const { instance, judgement } = one;
     const policy = policyOf(instance);
-    const result = await probe(
-      {
-        url: instance.url,
-        address: instance.address,
-        path: policy.path,
-        timeoutMs: policy.timeout,
-      },
-      clock,
-      one.stop.signal,
-    );
+    const askedAt = clock.monotonic();
+    const result = await ask(targetOf(instance, policy), clock, one.stop.signal);
     if (one.stop.signal.aborted) return;
-    judgement.note(result, policy);
+    // A probe that ends long after its time tells of this process, which stood still, and not of the instance.
+    if (clock.monotonic() - askedAt <= policy.timeout + stoodStillMs) {
+      const before = judgement.verdict;
+      judgement.note(result, policy);
+      if (before === "healthy" && judgement.verdict === "unhealthy") one.diedAt = clock.monotonic();
+    }
     // Jitter, so that the probes of many instances spread out.
     const delayMs: Milliseconds = policy.interval * (0.9 + random() * 0.2);
     one.cancel = clock.after(delayMs, () => void look(one));
@@ -145,14 +164,15 @@ export function startProber(options: ProberOptions): Prober {
   }
 
   /** Writes the verdict down where it differs from what stands in the journal. */
-  async function write({ instance, judgement, stop }: Watched): Promise<void> {
+  async function write(one: Watched): Promise<void> {
+    const { instance, judgement, stop } = one;
     const { verdict, reason } = judgement;
     const held = state.health.get(healthKey(instance));
-    if (
-      verdict === undefined ||
-      (held?.value.boot === instance.boot && held.value.verdict === verdict)
-    )
-      return;
+    const stands = held?.value.boot === instance.boot ? held.value.verdict : undefined;
+    if (verdict === "healthy") delete one.held;
+    if (verdict === undefined || stands === verdict) return;
+    if (verdict === "unhealthy" && stands === "healthy" && (await isHeld(one))) return;
+    if (stop.signal.aborted || judgement.verdict !== verdict) return;
     const entry: VerdictEntry = {
       v: protocolVersion,
       service: instance.service,
@@ -182,6 +202,58 @@ export function startProber(options: ProberOptions): Prober {
     }
   }
 
+  /** Whether an instance stays in the rotation because others reach it. Asked only when much seems to die at once. */
+  async function isHeld(one: Watched): Promise<boolean> {
+    const windowMs = Math.max(leastWindowMs, policyOf(one.instance).interval);
+    const now = clock.monotonic();
+    const dying = [...watched.values()].filter(
+      ({ judgement, diedAt }) =>
+        judgement.failing ||
+        (judgement.verdict === "unhealthy" && diedAt !== undefined && now - diedAt <= windowMs),
+    );
+    const living = [...watched.values()].filter(({ judgement }) => judgement.verdict === "healthy");
+    const before = new Set([...dying, ...living]).size;
+    if (one.held === undefined && dying.length * 2 <= before) return false;
+    const against = await brake.contradicted(one.instance);
+    const { service, instance } = one.instance;
+    if (against === undefined) {
+      delete one.held;
+      return false;
+    }
+    if (one.held === undefined)
+      log.warn(
+        { service, instance, cause: one.judgement.reason, against },
+        "not reached from here",
+      );
+    one.held = { since: one.held?.since ?? clock.wall(), reason: against };
+    return true;
+  }
+
+  /** Looks at instances for another node. */
+  async function lookFor(doubts: readonly Renewal[]): Promise<void> {
+    const known = new Map(
+      knownInstances(state, config).map((instance) => [
+        `${instance.service}.${instance.instance}.${instance.boot}`,
+        instance,
+      ]),
+    );
+    const opinions = await Promise.all(
+      doubts.map(async ([service, name, boot]) => {
+        const instance = known.get(`${service}.${name}.${boot}`);
+        if (instance === undefined) return undefined;
+        const target = targetOf(instance, policyOf(instance));
+        const { well } = await ask(
+          { ...target, timeoutMs: Math.min(target.timeoutMs, opinionTimeoutMs) },
+          clock,
+          closing.signal,
+        );
+        return { service, instance: name, boot, well };
+      }),
+    );
+    if (!closed) peers.answer(opinions.filter((opinion) => opinion !== undefined));
+  }
+
+  const closing = new AbortController();
   let reviewing = false;
   const reviewSoon = () => {
     if (reviewing) return;
@@ -193,6 +265,10 @@ export function startProber(options: ProberOptions): Prober {
     });
   };
   state.onCatalogue(reviewSoon);
+  const stopHearing = [
+    peers.onChange(reviewSoon),
+    peers.onDoubts((doubts) => void lookFor(doubts)),
+  ];
   // The health journal lives in memory: after a restart of the store it is empty, and what is known is written again.
   state.onHealth(() => {
     for (const one of watched.values()) {
@@ -209,14 +285,30 @@ export function startProber(options: ProberOptions): Prober {
     get watched() {
       return watched.size;
     },
+    get held() {
+      return [...watched.values()].filter(({ held }) => held !== undefined).length;
+    },
+    heldOf: (instance) =>
+      watched.get(`${instance.service}.${instance.instance}.${instance.boot}`)?.held,
     [Symbol.asyncDispose]: once(() => {
       closed = true;
+      closing.abort(new Error("closed"));
+      for (const stop of stopHearing) stop();
       for (const { stop, cancel } of watched.values()) {
         cancel();
         stop.abort(new Error("closed"));
       }
       watched.clear();
     }),
+  };
+}
+
+function targetOf(instance: InstanceEntry, policy: HealthPolicy): ProbeTarget {
+  return {
+    url: instance.url,
+    address: instance.address,
+    path: policy.path,
+    timeoutMs: policy.timeout,
   };
 }
 

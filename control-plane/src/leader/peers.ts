@@ -17,8 +17,18 @@ const rememberedForMs: Milliseconds = 600_000;
 const urgentMs: Milliseconds = 250;
 /** Renewals that wait make a heartbeat due at once. */
 const manyRenewals = 500;
+/** Instances that one heartbeat speaks of at most, so that it stays far below what a message may hold. */
+const inOneHeartbeat = 2_000;
 
 export type Renewal = readonly [service: ServiceName, instance: InstanceName, boot: string];
+
+/** What a node found when it looked at an instance for another one. */
+export interface Opinion {
+  readonly service: ServiceName;
+  readonly instance: InstanceName;
+  readonly boot: string;
+  readonly well: boolean;
+}
 
 export interface Peer {
   readonly heartbeat: ControlPlaneHeartbeat;
@@ -92,19 +102,34 @@ export class Peers implements AsyncDisposable {
 
   /** Sends a heartbeat now. */
   beat(leaving = false): void {
+    this.#say(leaving ? { leaving } : {});
+  }
+
+  /** Asks the other nodes to look at instances that this one does not reach. */
+  ask(doubts: readonly Renewal[]): void {
+    for (let at = 0; at < doubts.length; at += inOneHeartbeat)
+      this.#say({ doubts: doubts.slice(at, at + inOneHeartbeat).map(([...parts]) => parts) });
+  }
+
+  /** Tells what was found for a node that asked. */
+  answer(opinions: readonly Opinion[]): void {
+    if (opinions.length > 0) this.#say({ opinions: [...opinions] });
+  }
+
+  #say(more: Pick<Partial<ControlPlaneHeartbeat>, "doubts" | "opinions" | "leaving">): void {
     if (this.#left) return;
-    this.#left = leaving;
+    this.#left = more.leaving === true;
     const { bus, clock, node, boot, version } = this.#options;
     this.#sentAt = clock.monotonic();
-    const renewed = this.#renewed.splice(0, 10_000).map((renewal) => [...renewal] as const);
-    const heartbeat = {
+    const renewed = this.#renewed.splice(0, inOneHeartbeat).map(([...parts]) => parts);
+    const heartbeat: ControlPlaneHeartbeat = {
       v: protocolVersion,
       node,
       boot,
       version: version.slice(0, 64),
       ...this.#standing(),
       renewed,
-      ...(leaving ? { leaving } : {}),
+      ...more,
     };
     bus.publish(subjects.heartbeat("control-plane", node), JSON.stringify(heartbeat));
   }
@@ -112,6 +137,26 @@ export class Peers implements AsyncDisposable {
   /** This node and those heard within 3 s, by name. */
   live(): readonly NodeName[] {
     return this.#live;
+  }
+
+  /** The other nodes that are live. */
+  others(): readonly NodeName[] {
+    return this.#live.filter((node) => node !== this.#options.node);
+  }
+
+  /** Called with what another node found. */
+  onOpinion(listener: (node: NodeName, opinion: Opinion) => void): () => void {
+    return this.onHeartbeat(({ node, opinions = [] }) => {
+      if (node === this.#options.node) return;
+      for (const opinion of opinions) listener(node, opinion);
+    });
+  }
+
+  /** Called with what another node wants to be looked at. */
+  onDoubts(listener: (doubts: readonly Renewal[]) => void): () => void {
+    return this.onHeartbeat(({ node, doubts }) => {
+      if (node !== this.#options.node && doubts !== undefined) listener(doubts);
+    });
   }
 
   /** Whether a process was heard within 3 s and has not said goodbye. */
@@ -170,7 +215,11 @@ export class Peers implements AsyncDisposable {
 
   #hear(heartbeat: ControlPlaneHeartbeat): void {
     const { node, boot, clock, log } = this.#options;
-    this.#heard.set(`${heartbeat.node} ${heartbeat.boot}`, { heartbeat, at: clock.monotonic() });
+    const name = `${heartbeat.node} ${heartbeat.boot}`;
+    // Who comes is to know at once that it is not alone.
+    if (!this.#heard.has(name) && heartbeat.boot !== boot && heartbeat.leaving !== true)
+      this.beat();
+    this.#heard.set(name, { heartbeat, at: clock.monotonic() });
     if (heartbeat.node === node && heartbeat.boot !== boot && !this.#warned) {
       this.#warned = true;
       log.error({ node }, "another control-plane process has the same name");

@@ -6,6 +6,7 @@ import {
   type ServiceView,
 } from "@tocsin/shared/contract";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
+import type { Prober } from "../health/prober.ts";
 import type { State } from "../sync/state.ts";
 import type { Leases } from "./leases.ts";
 
@@ -15,7 +16,10 @@ export class Services {
   readonly #config: CurrentConfig;
   readonly #leases: Leases;
 
-  constructor(state: State, config: CurrentConfig, leases: Leases) {
+  readonly #prober: Pick<Prober, "heldOf">;
+
+  constructor(state: State, config: CurrentConfig, leases: Leases, prober: Pick<Prober, "heldOf">) {
+    this.#prober = prober;
     this.#state = state;
     this.#config = config;
     this.#leases = leases;
@@ -51,6 +55,7 @@ export class Services {
     const verdict = held?.boot === entry.boot ? held : undefined;
     const remainingMs =
       source === "registered" ? this.#leases.remainingMs(entry.service, entry.instance) : undefined;
+    const inDoubt = this.#prober.heldOf(entry);
     return {
       instance: entry.instance,
       url: entry.url,
@@ -59,6 +64,7 @@ export class Services {
       verdict: verdict?.verdict ?? "unknown",
       ...(verdict === undefined ? {} : { by: verdict.by }),
       ...(verdict?.reason === undefined ? {} : { reason: verdict.reason }),
+      ...(inDoubt === undefined ? {} : { held: inDoubt }),
       weight: entry.weight,
       ...(entry.zone === undefined ? {} : { zone: entry.zone }),
       ...(entry.version === undefined ? {} : { version: entry.version }),

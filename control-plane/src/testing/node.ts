@@ -34,6 +34,8 @@ export interface TestNodeOptions {
   /** Default `control-plane-1`. */
   readonly node?: string;
   readonly source?: string;
+  /** Looks at instances. Default: over the network. */
+  readonly probe?: Parameters<typeof startControlPlane>[0]["probe"];
   /** The clock of the node, not of its bus and journals. Default: the system's. */
   readonly clock?: Clock;
   /** Default: embedded ones of its own. */
@@ -58,6 +60,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       log,
       admin: { host: "127.0.0.1", port: 0, token: new Secret(adminToken) },
       environment: {},
+      ...(options.probe === undefined ? {} : { probe: options.probe }),
       ...(options.source === undefined ? {} : { config: { source: options.source, name: "test" } }),
     }),
   );

@@ -5,6 +5,7 @@ import { Attempt, UploadStalled, UpstreamTimeout } from "./attempt.ts";
 import type { Answer, AttemptOwner, UpstreamTimeouts } from "./attempt.ts";
 import { Deadline } from "./deadlines.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { Evidence } from "./evidence.ts";
 import type { UpstreamInstance } from "./instances.ts";
 import { ConnectFailure, isStaleConnection } from "./pools.ts";
 import type { Pools } from "./pools.ts";
@@ -30,6 +31,7 @@ export interface Engine {
   readonly deadlines: Deadlines;
   readonly pools: Pools;
   readonly log: Log;
+  readonly evidence: Pick<Evidence, "answered" | "failed">;
   /** The instance whose turn it is. `except`: the key of one that was just tried. */
   pick(service: string, except?: string): UpstreamInstance | undefined;
 }
@@ -102,10 +104,12 @@ export class Delivery extends Deadline implements AttemptOwner {
 
   answered(answer: Answer): void {
     this.#call.answeredAt = this.#engine.clock.monotonic();
+    this.#engine.evidence.answered(this.#instance!);
     this.#resolve(answer);
   }
 
   failed(attempt: Attempt, error: Error): void {
+    if (isTheirs(error)) this.#engine.evidence.failed(this.#instance!);
     const next = this.#mayRepeat ? this.#another(attempt, error) : undefined;
     if (next === undefined) {
       this.#engine.deadlines.stop(this);
@@ -137,6 +141,11 @@ export class Delivery extends Deadline implements AttemptOwner {
     const repeatable = body === undefined && idempotent.has(method) && !tried.answered;
     return repeatable && isStaleConnection(error) ? this.#engine.pick(this.#service) : undefined;
   }
+}
+
+/** Whether a request without an answer speaks against the instance; what the client did does not. */
+function isTheirs(error: Error): boolean {
+  return !(error instanceof Refusal || error instanceof UploadStalled || error.name === "Aborted");
 }
 
 function isConnectTimeout(error: Error): boolean {

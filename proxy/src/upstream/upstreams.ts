@@ -3,6 +3,7 @@ import type { Clock, Log, Random } from "@tocsin/shared";
 import type { Answer, UpstreamTimeouts } from "./attempt.ts";
 import { Balance } from "./balance.ts";
 import { Deadlines } from "./deadlines.ts";
+import { Evidence } from "./evidence.ts";
 import { Delivery } from "./delivery.ts";
 import type { Call, Engine } from "./delivery.ts";
 import type { Instances, UpstreamInstance } from "./instances.ts";
@@ -17,6 +18,8 @@ export interface Upstreams extends AsyncDisposable {
    * @throws Refusal service-unavailable, upstream-failed, upstream-timeout, request-timeout; what `call.delivery.abort` was given
    */
   send(call: Call, service: string, timeouts: UpstreamTimeouts, headers: string[]): Promise<Answer>;
+  /** What requests found out about instances. */
+  readonly evidence: Pick<Evidence, "take" | "onStreak">;
   /** Looks at the instances again: pools of those that are gone are closed. Also done when a request notices. */
   refresh(): void;
 }
@@ -57,9 +60,11 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     return balance.pick(list, except);
   }
 
-  const engine: Engine = { clock, deadlines, pools, log, pick };
+  const evidence = new Evidence();
+  const engine: Engine = { clock, deadlines, pools, log, evidence, pick };
 
   return {
+    evidence,
     refresh,
     send(call, service, timeouts, headers) {
       const instance = pick(service);

@@ -190,6 +190,8 @@ export const InstanceView = z.object({
   verdict: z.enum(["healthy", "unhealthy", "unknown"]),
   by: z.string().optional(),
   reason: z.string().optional(),
+  /** The node that looks after it does not reach it, others do: it stays in the rotation. Since when, and who. */
+  held: z.object({ since: z.number(), reason: z.string() }).optional(),
   weight: z.int(),
   zone: z.string().optional(),
   version: z.string().optional(),

@@ -140,6 +140,16 @@ export const ControlPlaneHeartbeat = z.object({
   /** Leases that were renewed at this node alone, over HTTP, since its last heartbeat: service, instance, boot. */
   renewed: z.array(z.tuple([Name, Name, Life])).max(10_000),
   version: z.string().max(64).optional(),
+  /** Instances that it does not reach although it should: the others are to look for themselves. Service, instance, boot. */
+  doubts: z
+    .array(z.tuple([Name, Name, Life]))
+    .max(10_000)
+    .optional(),
+  /** What it found when it looked for others. */
+  opinions: z
+    .array(z.object({ service: Name, instance: Name, boot: Life, well: z.boolean() }))
+    .max(10_000)
+    .optional(),
   /** Going away: not to be counted on any more. */
   leaving: z.boolean().optional(),
 });
