@@ -32,7 +32,9 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
   }
 
   decode(entry: Recorded): Held<Value> {
-    return { recorded: entry, value: this.#options.schema.parse(JSON.parse(entry.body)) };
+    const value = this.#options.schema.parse(JSON.parse(entry.body));
+    this.#options.assertKey(entry.key, value);
+    return { recorded: entry, value };
   }
 
   apply(held: Held<Value>): void {
@@ -145,6 +147,8 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
 
 export interface KeyedEntriesOptions<Value> {
   readonly schema: Schema<Value>;
+  /** @throws anything when the value does not belong under that key */
+  readonly assertKey: (key: JournalKey, value: Value) => void;
   readonly onChange?: Listener<Value>;
   /** Whether an entry has no effect on anybody, because of what was recorded before it. */
   readonly void?: (value: Value) => boolean;

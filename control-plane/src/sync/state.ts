@@ -3,6 +3,8 @@ import { randomBytes } from "node:crypto";
 import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import {
+  assertCatalogueKey,
+  assertHealthKey,
   CatalogueEntry,
   catalogueKeys,
   protocolVersion,
@@ -86,6 +88,7 @@ export class State implements AsyncDisposable {
     const { bus, clock, random, log, journals } = options;
     this.catalogue = new KeyedEntries({
       schema: CatalogueEntry,
+      assertKey: assertCatalogueKey,
       onChange: (changed) => {
         for (const listener of this.#catalogueListeners) listener(changed);
       },
@@ -106,6 +109,7 @@ export class State implements AsyncDisposable {
     });
     this.health = new KeyedEntries({
       schema: VerdictEntry,
+      assertKey: assertHealthKey,
       onChange: () => {
         for (const listener of this.#healthListeners) listener();
       },

@@ -1,4 +1,10 @@
-import { CatalogueEntry, catalogueKeys, Config, type InstanceEntry } from "@tocsin/shared/contract";
+import {
+  assertCatalogueKey,
+  CatalogueEntry,
+  catalogueKeys,
+  Config,
+  type InstanceEntry,
+} from "@tocsin/shared/contract";
 import type { Entry, Sequence } from "@tocsin/shared/journal";
 import { EntryRefused, type ReplicaTable } from "@tocsin/shared/replica";
 import { KeyedEntries } from "./keyed-entries.ts";
@@ -76,25 +82,19 @@ class Catalogue implements CatalogueTable {
 
   decode({ key, body }: Entry): CatalogueChange {
     const entry = CatalogueEntry.parse(JSON.parse(body));
+    assertCatalogueKey(key, entry);
     switch (entry.kind) {
       case "config": {
-        if (key !== catalogueKeys.config) throw misplaced(entry.kind, key);
         const { revision, document } = entry;
         return { kind: "config", key, body, applied: { revision, config: Config.parse(document) } };
       }
       case "instance":
-        if (key !== catalogueKeys.instance(entry.service, entry.instance))
-          throw misplaced(entry.kind, key);
         return { kind: "instance", key, body, entry };
       case "leader":
-        if (key !== catalogueKeys.leader) throw misplaced(entry.kind, key);
         return { kind: "leader", key, body, term: entry.term };
       case "fingerprint-key":
-        if (key !== catalogueKeys.fingerprintKey) throw misplaced(entry.kind, key);
         return { kind: "fingerprint-key", key, body };
       case "gone":
-        // Without a config there is no route: that is never meant.
-        if (key === catalogueKeys.config) throw misplaced(entry.kind, key);
         return { kind: "gone", key, body, term: entry.term };
       default:
         return entry satisfies never;
@@ -200,8 +200,4 @@ function instancesOf(
   let instances = services.get(service);
   if (instances === undefined) services.set(service, (instances = new Map()));
   return instances;
-}
-
-function misplaced(kind: string, key: string): Error {
-  return new Error(`an entry of kind ${kind} under the key ${key}`);
 }

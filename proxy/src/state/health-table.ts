@@ -1,5 +1,5 @@
 import type { Clock, Milliseconds } from "@tocsin/shared";
-import { VerdictEntry } from "@tocsin/shared/contract";
+import { assertHealthKey, VerdictEntry } from "@tocsin/shared/contract";
 import type { Entry, Sequence } from "@tocsin/shared/journal";
 import type { ReplicaTable } from "@tocsin/shared/replica";
 import { KeyedEntries } from "./keyed-entries.ts";
@@ -55,8 +55,7 @@ class Health implements HealthTable {
 
   decode({ key, body }: Entry): HealthChange {
     const entry = VerdictEntry.parse(JSON.parse(body));
-    if (key !== `${entry.service}.${entry.instance}`)
-      throw new Error(`a verdict on ${entry.service}.${entry.instance} under the key ${key}`);
+    assertHealthKey(key, entry);
     return { key, body, entry };
   }
 

@@ -51,6 +51,7 @@ export {
   UserRevocation,
   VerdictEntry,
 } from "./entries.ts";
+export { assertCatalogueKey, assertHealthKey } from "./placement.ts";
 export { staticInstances } from "./instances.ts";
 export { isLaterKey, isLaterValue } from "./later.ts";
 export {
