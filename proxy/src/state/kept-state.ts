@@ -186,8 +186,7 @@ export class KeptState implements AsyncDisposable {
   async #writeLines(): Promise<void> {
     await Promise.resolve();
     while (this.#pending.length > 0 || this.#rotations.length > 0) {
-      for (const resolve of this.#rotations.splice(0))
-        resolve(await this.#tail.rotate().catch(() => this.#tail.rotate()));
+      for (const resolve of this.#rotations.splice(0)) resolve(this.#tail.rotate());
       const lines = this.#pending;
       const last = lines.at(-1);
       if (last === undefined) continue;

@@ -26,6 +26,7 @@ export class TailWriter implements AsyncDisposable {
   #isNew = false;
   #due: Cancel | undefined;
   #syncing: Promise<void> | undefined;
+  #closing: Promise<unknown> = Promise.resolve();
 
   constructor(options: TailWriterOptions) {
     this.#options = options;
@@ -54,7 +55,9 @@ export class TailWriter implements AsyncDisposable {
       await writeAll(this.#file, bytes, null);
       this.#bytes += bytes.byteLength;
     } catch (error) {
-      await this.rotate().catch(() => {});
+      this.#due?.();
+      this.#due = undefined;
+      this.rotate();
       throw error;
     }
     this.#due ??= this.#options.clock.after(syncMs, () => {
@@ -66,19 +69,32 @@ export class TailWriter implements AsyncDisposable {
   }
 
   /** Ends the present file. @returns the number of the next one, which has all that is appended from now on */
-  async rotate(): Promise<number> {
+  rotate(): number {
+    const isDue = this.#due !== undefined;
     this.#due?.();
     this.#due = undefined;
-    await this.#syncing;
     const file = this.#file;
+    const syncing = this.#syncing;
     this.#file = undefined;
     this.#bytes = 0;
-    await file?.close();
+    if (file !== undefined)
+      this.#closing = Promise.all([this.#closing, syncing]).then(() => this.#close(file, isDue));
     return this.#next;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.rotate();
+    this.rotate();
+    await this.#closing;
+  }
+
+  /** What comes after it does not wait for this. */
+  async #close(file: FileHandle, isDue: boolean): Promise<void> {
+    try {
+      await using closing = file;
+      if (isDue) await closing.datasync();
+    } catch (error) {
+      this.#options.onSyncFailed(error);
+    }
   }
 
   async #open(): Promise<FileHandle> {
