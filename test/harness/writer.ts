@@ -28,7 +28,6 @@ export class Writer implements AsyncDisposable {
   readonly #options: WriterOptions;
   readonly #open = new Set<Promise<unknown>>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  #edits = 0;
   /** Routes that were acknowledged: every later edit holds them too. */
   readonly #routes: object[] = [];
   #editing: Promise<unknown> = Promise.resolve();
@@ -51,8 +50,8 @@ export class Writer implements AsyncDisposable {
   /** Adds a route to the config. Edits follow each other, because each holds the ones before. */
   edit(waitMs = this.#options.waitMs ?? 300, node = 0): Promise<GivenOrder> {
     const edited = this.#editing.then(async () => {
-      this.#edits++;
-      const id = `edit-${this.#edits}`;
+      // Of this writer alone, so that no edit finds itself applied already.
+      const id = `edit-${randomUUID()}`;
       const route = { id, match: { path: `/api/${id}/*` }, service: "users", auth: "required" };
       const order = this.ledger.give({
         kind: "edit",

@@ -1,7 +1,7 @@
 /**
  * What a control-plane node holds of a journal: every entry as it was recorded, to serve it, and its meaning, to work with it.
  */
-import type { JournalKey, Recorded, Sequence } from "@tocsin/shared/journal";
+import type { Epoch, JournalKey, Recorded, Sequence } from "@tocsin/shared/journal";
 import type { Owed } from "./recovery.ts";
 import type { ReplicaTable } from "@tocsin/shared/replica";
 
@@ -26,19 +26,27 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
   readonly #options: KeyedEntriesOptions<Value>;
   #held = new Map<JournalKey, Held<Value>>();
   readonly #owed = new Set<JournalKey>();
+  /** Where the store has an entry that this node cannot read; what stood there before goes on here. */
+  readonly #unread = new Map<JournalKey, Recorded>();
 
   constructor(options: KeyedEntriesOptions<Value>) {
     this.#options = options;
   }
 
   decode(entry: Recorded): Held<Value> {
-    const value = this.#options.schema.parse(JSON.parse(entry.body));
-    this.#options.assertKey(entry.key, value);
-    return { recorded: entry, value };
+    try {
+      const value = this.#options.schema.parse(JSON.parse(entry.body));
+      this.#options.assertKey(entry.key, value);
+      return { recorded: entry, value };
+    } catch (error) {
+      this.#unread.set(entry.key, entry);
+      throw error;
+    }
   }
 
   apply(held: Held<Value>): void {
     const { key, sequence, epoch } = held.recorded;
+    this.#unread.delete(key);
     const before = this.#held.get(key);
     if (before !== undefined && this.#options.void?.(held.value) === true) {
       // The store has lost what stood under this key to somebody who had no right to write: it is owed again.
@@ -57,7 +65,11 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
     const owedBefore = new Set(this.#owed);
     this.#held = new Map();
     this.#owed.clear();
-    for (const { change } of changes) this.#put(change);
+    for (const { change } of changes) {
+      this.#unread.delete(change.recorded.key);
+      this.#put(change);
+    }
+    this.#forgetUnread(changes[0]?.change.recorded.epoch, before);
     for (const [key, mine] of before) {
       const theirs = this.#held.get(key);
       if (theirs !== undefined && !this.#stands(mine, theirs, owedBefore.has(key))) continue;
@@ -116,7 +128,15 @@ export class KeyedEntries<Value> implements ReplicaTable<Held<Value>> {
 
   /** What a write of this key has to expect. */
   sequenceOf(key: JournalKey): Sequence {
-    return this.#held.get(key)?.recorded.sequence ?? 0;
+    return (this.#unread.get(key) ?? this.#held.get(key)?.recorded)?.sequence ?? 0;
+  }
+
+  /** What could not be read in another history than that of the store now says nothing about it. */
+  #forgetUnread(epoch: Epoch | undefined, before: ReadonlyMap<JournalKey, Held<Value>>): void {
+    const past = new Set([...before.values()].map(({ recorded }) => recorded.epoch));
+    for (const [key, unread] of this.#unread)
+      if (epoch === undefined ? past.has(unread.epoch) : unread.epoch !== epoch)
+        this.#unread.delete(key);
   }
 
   values(): IterableIterator<Held<Value>> {
