@@ -81,7 +81,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const leader = stack.use(new Leader({ node, boot, bus, state, peers, clock, random, log }));
   stack.use(await startBeacon({ node, bus, journals, state, proxies, leader, clock, log }));
   stack.use(await serveSync(bus, state, log));
-  if (options.config !== undefined) await config.apply(options.config.source, { waitMs: 0 });
+  if (options.config !== undefined)
+    await config.apply(options.config.source, { waitMs: 0, atStart: true });
 
   const registry = stack.use(new Registry({ state, orders, config, peers, clock, log }));
   stack.use(new Reaper({ bus, registry, leader, clock, log }));

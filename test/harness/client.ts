@@ -29,6 +29,10 @@ export function ask(base: string, path: string, options: RequestOptions = {}): P
         path,
         method: options.method ?? "GET",
         headers: {
+          // Node frames the body of some methods only when it is told its length.
+          ...(options.body === undefined
+            ? {}
+            : { "content-length": String(Buffer.byteLength(options.body)) }),
           ...options.headers,
           ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
         },

@@ -2,7 +2,7 @@ import { systemClock } from "@tocsin/shared";
 import { catalogueKeys, protocolVersion } from "@tocsin/shared/contract";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
 import { afterEach, expect, test, vi } from "vitest";
-import { startTestNode } from "../testing/node.ts";
+import { startTestNode, type TestNode } from "../testing/node.ts";
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
@@ -70,4 +70,32 @@ test("of two who apply at once without a condition both are applied, one after t
     ),
   );
   expect(new Set(answers.map((answer) => answer.json()["revision"]))).toEqual(new Set([2, 3]));
+});
+
+test("a node that starts with the file from before keeps what was edited since; a file that has changed is applied", async () => {
+  await using stack = new AsyncDisposableStack();
+  const bus = stack.use(createEmbeddedBus());
+  const { journals } = stack.use(await openEmbeddedStore(":memory:", { bus, clock: systemClock }));
+  const file = (name: string) => `version: 1\nservices: { ${name}: {} }\n`;
+  const services = async (node: TestNode) => {
+    const { config, revision } = (await node.call("GET", "/v1/config")).json() as unknown as {
+      config: { services: object };
+      revision: number;
+    };
+    return [revision, ...Object.keys(config.services)];
+  };
+  {
+    await using node = await startTestNode({ store: { bus, journals }, source: file("one") });
+    expect(await services(node)).toEqual([1, "one"]);
+    const put = await node.call("PUT", "/v1/config?wait=0", file("edited"), {
+      "content-type": "application/yaml",
+    });
+    expect(put.status).toBe(202);
+  }
+  {
+    await using node = await startTestNode({ store: { bus, journals }, source: file("one") });
+    expect(await services(node)).toEqual([2, "edited"]);
+  }
+  await using node = await startTestNode({ store: { bus, journals }, source: file("two") });
+  expect(await services(node)).toEqual([3, "two"]);
 });

@@ -1,5 +1,5 @@
 /** The config that is applied now, as this node knows it, and how to apply another one. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import type { Clock, Log, Milliseconds } from "@tocsin/shared";
 import {
   catalogueKeys,
@@ -43,6 +43,11 @@ export interface Condition {
 
 export interface ApplyOptions extends Condition {
   readonly waitMs: Milliseconds;
+  /**
+   * The source is a file that a node was started with. One that was applied before and has not changed since is not applied again:
+   * it would undo every edit that was made meanwhile. Default false.
+   */
+  readonly atStart?: boolean;
 }
 
 /** A config that can be applied as things stand. */
@@ -93,13 +98,22 @@ export class CurrentConfig {
     return value?.kind === "config" ? value.revision : 0;
   }
 
+  /** The file that a node was started with last, as the journal tells. */
+  get #file(): string | undefined {
+    const value = this.#options.state.catalogue.get(catalogueKeys.config)?.value;
+    return value?.kind === "config" ? value.file : undefined;
+  }
+
   /** The config in force: what was applied, or what the language says when nothing is said. */
   now(): Config {
     return this.applied()?.config ?? Config.parse({ version: 1 });
   }
 
   /** Refuses whatever {@link apply} would refuse, and changes nothing. @throws Declined as {@link apply} does */
-  check(source: string, { ifRevision }: Condition = {}): Checked {
+  check(
+    source: string,
+    { ifRevision, atStart = false }: Condition & Pick<ApplyOptions, "atStart"> = {},
+  ): Checked {
     const read = readConfig(source, this.#options.environment);
     if (!read.ok) {
       throw new Declined(422, "config-invalid", "The config is not valid; nothing was changed", {
@@ -111,12 +125,14 @@ export class CurrentConfig {
     const revision = this.#revision;
     if (ifRevision !== undefined && ifRevision !== revision)
       throw otherRevision(ifRevision, revision);
+    const file = atStart ? fingerprintOf(source, document) : this.#file;
     const entry: ConfigEntry = {
       v: protocolVersion,
       kind: "config",
       revision: revision + 1,
       document,
       source,
+      ...(file === undefined ? {} : { file }),
     };
     const body = JSON.stringify(entry);
     const bytes = Buffer.byteLength(body);
@@ -125,7 +141,9 @@ export class CurrentConfig {
         detail: `It takes ${bytes} bytes, ${maxEntryBytes} are allowed.`,
       });
     }
+    if (atStart && file === this.#file) return { changes: false, revision, body };
     const changes =
+      atStart ||
       applied?.revision !== revision ||
       applied.source !== source ||
       JSON.stringify(applied.document) !== JSON.stringify(document);
@@ -157,6 +175,11 @@ export class CurrentConfig {
     const { changes, revision, body } = this.check(source, condition);
     const applied = this.applied();
     if (applied !== undefined && !changes) {
+      if (condition.atStart === true && applied.source !== source)
+        this.#options.log.info(
+          { revision },
+          "the config file is the one that was applied before; edits made since then stay",
+        );
       // What is applied already is not applied again: no new revision, nothing to acknowledge.
       return {
         revision,
@@ -177,6 +200,14 @@ export class CurrentConfig {
     this.#options.log.info({ revision: revision + 1, sequence: answer.sequence }, "config applied");
     return { revision: revision + 1, ...answer };
   }
+}
+
+function fingerprintOf(source: string, document: unknown): string {
+  return createHash("sha256")
+    .update(source)
+    .update("\0")
+    .update(JSON.stringify(document))
+    .digest("hex");
 }
 
 function otherRevision(expected: number, found: number): Declined {

@@ -21,6 +21,14 @@ export const ConfigEntry = z.strictObject({
   document: z.unknown(),
   /** The text as it was written, secrets unresolved; for `tocsin config show`. */
   source: z.string(),
+  /**
+   * SHA-256 of the last file that a node was started with, and of what its references meant then. Edits keep it: a node that starts
+   * with the same file does not undo them.
+   */
+  file: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 });
 export type ConfigEntry = z.infer<typeof ConfigEntry>;
 
