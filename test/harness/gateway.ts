@@ -39,6 +39,8 @@ export interface Gateway extends AsyncDisposable {
   askAll(path: string, options?: RequestOptions): Promise<Answer[]>;
   /** One call of the admin API. @param node which control plane, counted from 0; default the first */
   admin(method: string, path: string, body?: unknown, node?: number): Promise<Answer>;
+  /** Puts a document on the condition that a revision is the present one (`If-Match`). */
+  put(path: string, body: unknown, revision: number, node?: number): Promise<Answer>;
   tocsin(...args: string[]): Promise<CommandResult>;
   /**
    * Ends one process and starts it again on its ports. Resolves when it has announced itself.
@@ -102,6 +104,13 @@ export async function startGateway(mode: Mode, options: GatewayOptions): Promise
         ...(body === undefined
           ? {}
           : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+      }),
+    put: (path, body, revision, node = 0) =>
+      ask(adminUrls[node]!, path, {
+        method: "PUT",
+        token: adminToken,
+        headers: { "content-type": "application/json", "if-match": `"${revision}"` },
+        body: JSON.stringify(body),
       }),
     tocsin: (...args) => runTocsin(args, environment),
     restart: (name, { signal = "SIGKILL", fresh = false } = {}) =>
