@@ -21,6 +21,8 @@ export class FingerprintSet {
   readonly #counts = new Uint32Array(segmentCount);
   #size = 0;
   #next = 0;
+  /** What was a segment until the last rebuilding: while entries expire one after the other, the next one needs no other memory. */
+  #spare: Uint32Array | undefined;
 
   constructor() {
     for (let index = 0; index < segmentCount; index += 1) this.#replace(index, leastSlots);
@@ -178,10 +180,13 @@ export class FingerprintSet {
     }
     this.#counts[index] = count;
     this.#size += count - held;
+    this.#spare = before;
   }
 
   #replace(index: number, slots: number): Uint32Array {
-    const words = new Uint32Array(slots * wordsPerToken);
+    const length = slots * wordsPerToken;
+    const words = this.#spare?.length === length ? this.#spare.fill(0) : new Uint32Array(length);
+    this.#spare = undefined;
     this.#segments[index] = words;
     this.#masks[index] = slots - 1;
     return words;
