@@ -157,6 +157,7 @@ const commands = {
   test: () => test(args),
   bench: () => run(projectNode(), [join(root, "bench", "main.ts"), ...args]),
   build: () => run(projectNode(), [join(root, "sdk", "build.ts"), ...args]),
+  "nats-versions": () => run(projectNode(), [join(root, "tools", "nats-versions.ts"), ...args]),
   generate: () => run(projectNode(), [join(root, "tools", "generate.ts"), ...args]),
 };
 if (!Object.hasOwn(commands, command)) {

@@ -31,14 +31,14 @@ async function leaderOf(gateway: Gateway, asked: number) {
 /** Every state of a replica that was seen on any proxy, until it is told to stop. */
 function watchStates(gateway: Gateway) {
   const seen = new Set<string>();
+  const look = async (probe: string) => {
+    const { journals } = (await ask(probe, "/status")).json() as unknown as {
+      journals: Record<string, { state: string }>;
+    };
+    for (const [journal, { state }] of Object.entries(journals)) seen.add(`${journal} ${state}`);
+  };
   const timer = setInterval(() => {
-    for (const probe of gateway.probes) {
-      void ask(probe, "/status").then((answer) => {
-        const { journals } = answer.json() as { journals: Record<string, { state: string }> };
-        for (const [journal, { state }] of Object.entries(journals))
-          seen.add(`${journal} ${state}`);
-      });
-    }
+    for (const probe of gateway.probes) void look(probe);
   }, 100);
   return {
     seen,
@@ -97,14 +97,13 @@ describe.concurrent("of two control planes", () => {
     watch.writer.every(500, () => watch.writer.revoke(1_000, other));
     let renewing = ["stays"];
     const failures: string[] = [];
+    const renew = async (name: string) => {
+      const way = `${path(name)}/renew`;
+      const { status, text } = await gateway.admin("POST", way, { boot: "b" }, other);
+      if (status !== 200) failures.push(`${name}: ${status} ${text}`);
+    };
     const timer = setInterval(() => {
-      for (const name of renewing) {
-        void gateway
-          .admin("POST", `${path(name)}/renew`, { boot: "b" }, other)
-          .then(({ status, text }) => {
-            if (status !== 200) failures.push(`${name}: ${status} ${text}`);
-          });
-      }
+      for (const name of renewing) void renew(name);
     }, 3_000);
     try {
       gateway.node(before.node).freeze();
