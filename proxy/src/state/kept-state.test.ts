@@ -35,12 +35,12 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 class Proxy implements AsyncDisposable {
   held: string[] = [];
   standing: Standing | undefined;
-  readonly restored: Restored;
   readonly kept: KeptState;
+  /** Called while a whole state is being written. */
+  meanwhile = () => {};
 
   constructor(at: string, restored: Restored, held: string[]) {
     this.held = held;
-    this.restored = restored;
     this.standing = restored.standing;
     this.kept = new KeptState({
       ...restored,
@@ -50,8 +50,13 @@ class Proxy implements AsyncDisposable {
       log,
       restored: restored.standing,
       standing: () => this.standing,
-      parts: () => [Buffer.from(JSON.stringify(this.held))],
+      parts: () => this.#parts(Buffer.from(JSON.stringify(this.held))),
     });
+  }
+
+  *#parts(all: Uint8Array): Generator<Uint8Array> {
+    this.meanwhile();
+    yield all;
   }
 
   apply(body: string, sequence = (this.standing?.applied ?? 0) + 1): void {
@@ -216,6 +221,22 @@ describe("what is said of it", () => {
     // Where nothing is due, nobody waits.
     proxy.kept.whenKept(() => void said.push("at once"));
     expect(said).toHaveLength(3);
+  });
+
+  test("does not wait for another entry when one came while the whole was being written", async () => {
+    const proxy = await start();
+    let said = false;
+    proxy.meanwhile = () => {
+      proxy.apply("b");
+      proxy.kept.whenKept(() => (said = true));
+      proxy.meanwhile = () => {};
+    };
+    proxy.load("e.1", 5, "a");
+    clock.advance(20);
+    await expect.poll(() => said).toBe(true);
+    expect(proxy.kept.trouble).toBeUndefined();
+    expect(proxy.kept.position()).toMatchObject({ applied: 6 });
+    expect(await restarted()).toMatchObject({ held: ["a", "b"], standing: { applied: 6 } });
   });
 
   test("never runs ahead of it, whenever the process is killed", async () => {

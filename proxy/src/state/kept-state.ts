@@ -9,7 +9,8 @@ import { messageOf, once } from "@tocsin/shared";
 import type { Cancel, Clock, Log, Milliseconds, WallTime } from "@tocsin/shared";
 import type { Entry, JournalName, Sequence } from "@tocsin/shared/journal";
 import { writeLastGood, type Position, type Standing } from "./last-good.ts";
-import { baseLine, currentLine, entryLine, removeTail } from "./tail.ts";
+import { textOf, type LastLine, type PendingLine } from "./pending-lines.ts";
+import { currentLine, entryLine, removeTail } from "./tail.ts";
 import { TailWriter } from "./tail-writer.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -28,15 +29,6 @@ export interface KeptStateOptions {
   readonly standing: () => Standing | undefined;
   /** What is in the table: all that is in force now, and maybe what comes while it is written down. */
   readonly parts: () => Iterable<Uint8Array>;
-}
-
-interface PendingLine {
-  readonly number: number;
-  readonly text: string;
-  readonly before: Position;
-  readonly after: Position;
-  /** Another one: the table was replaced in between, or a line is missing. */
-  readonly history: number;
 }
 
 /** A whole state is written when the tail is a fourth of it, within these bounds. */
@@ -60,12 +52,15 @@ export class KeptState implements AsyncDisposable {
   #pendingLength = 0;
   #history = 1;
   /** What the last line on disk, or the whole state, stands for. */
-  #last: { readonly history: number; readonly position: Position } | undefined;
+  #last: LastLine | undefined;
   /** Number of the last thing that must come to the disk. */
   #due = 0;
   /** The last thing that is not in the tail and never will be. */
   #missing = 0;
+  /** The last thing that the whole state has. */
   #covered = 0;
+  /** The last thing that the tail has. */
+  #written: { readonly number: number; readonly position: Position } | undefined;
   #wholeBytes = 0;
   /** The tail cannot be written; until a whole state could be, nothing is. */
   #paused = false;
@@ -193,9 +188,10 @@ export class KeptState implements AsyncDisposable {
       this.#pending = [];
       this.#pendingLength = 0;
       try {
-        await this.#tail.append(this.#textOf(lines));
+        await this.#tail.append(textOf(lines, this.#last, this.#tail.fresh));
         this.#last = { history: last.history, position: last.after };
-        if (!this.#lacks) this.#waiting.keep(last.number, last.after);
+        this.#written = { number: last.number, position: last.after };
+        this.#tellWritten();
       } catch (error) {
         this.#missing = Math.max(this.#missing, last.number);
         this.#last = undefined;
@@ -208,18 +204,10 @@ export class KeptState implements AsyncDisposable {
     if (this.#tail.bytes > limit) this.#schedule(0);
   }
 
-  #textOf(lines: readonly PendingLine[]): string {
-    let text = "";
-    let last = this.#last;
-    for (const line of lines) {
-      const follows = last?.history === line.history;
-      // Between a line and the one before it nothing lies that was to be kept, whatever their numbers.
-      const base = follows ? last!.position : line.before;
-      if (!follows || (text === "" && this.#tail.fresh)) text += baseLine(base.epoch, base.applied);
-      text += line.text;
-      last = { history: line.history, position: line.after };
-    }
-    return text;
+  /** What is in the tail is kept when nothing is lacking that it builds on. */
+  #tellWritten(): void {
+    if (!this.#lacks && this.#written !== undefined)
+      this.#waiting.keep(this.#written.number, this.#written.position);
   }
 
   #schedule(delayMs: Milliseconds): void {
@@ -259,6 +247,7 @@ export class KeptState implements AsyncDisposable {
       });
       this.#covered = through;
       this.#waiting.keep(through, standing);
+      this.#tellWritten();
       await removeTail(directory, journal, next);
       if (this.#lacks) return;
       if (this.#trouble !== undefined) log.info({ journal }, "last good state is written again");
