@@ -139,6 +139,7 @@ describe("what was kept", () => {
       held: ["a", "b", "c", "line\nfeed \u0000 é", "e"],
       standing: { epoch: "e.1", applied: 8 },
     });
+    expect((await stat(tail(1))).mode & 0o777).toBe(0o600);
     expect(lines).toEqual([]);
   });
 
@@ -308,6 +309,19 @@ describe("a tail", () => {
       expect(held.length).toBeLessThan(3);
       expect(lines).toEqual(["last good state: the tail is refused from here on"]);
     }
+  });
+
+  test("that is damaged is out of the way before anything else is acknowledged", async () => {
+    await written();
+    const bytes = await readFile(tail(1));
+    // In the second entry.
+    bytes[bytes.indexOf('"b"') + 1]! ^= 1;
+    await writeFile(tail(1), bytes);
+    const proxy = await start();
+    expect(proxy.held).toEqual(["a"]);
+    proxy.apply("after");
+    await proxy.settled();
+    expect(await restarted()).toMatchObject({ held: ["a", "after"], standing: { applied: 2 } });
   });
 
   test("without the state that it builds on is refused too", async () => {

@@ -11,6 +11,7 @@ import type { Entry, JournalName, Sequence } from "@tocsin/shared/journal";
 import { writeLastGood, type Position, type Standing } from "./last-good.ts";
 import { textOf, type LastLine, type PendingLine } from "./pending-lines.ts";
 import { currentLine, entryLine, removeTail } from "./tail.ts";
+import type { Restored } from "./restore.ts";
 import { TailWriter } from "./tail-writer.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -22,7 +23,7 @@ export interface KeptStateOptions {
   /** Where the table stood when it was loaded from this directory. */
   readonly restored: Position | undefined;
   /** Whether that took a tail, which is to become part of the whole. */
-  readonly hadTail: boolean;
+  readonly tail: Restored["tail"];
   /** Number of the first file of the tail. */
   readonly nextTail: number;
   /** Where the table stands now; undefined while there is nothing that could be called good. */
@@ -69,7 +70,7 @@ export class KeptState implements AsyncDisposable {
   #closed = false;
 
   constructor(options: KeptStateOptions) {
-    const { restored, hadTail, nextTail, clock, log, journal } = options;
+    const { restored, tail, nextTail, clock, log, journal } = options;
     this.#options = options;
     this.#waiting = new Waiting({ clock, log, journal }, restored);
     this.#tail = new TailWriter({
@@ -78,7 +79,9 @@ export class KeptState implements AsyncDisposable {
       onSyncFailed: (error) => this.#fail(error),
     });
     if (restored !== undefined) this.#last = { history: this.#history, position: restored };
-    if (hadTail) this.#schedule(afterRestoreMs);
+    if (tail === "whole") this.#schedule(afterRestoreMs);
+    // A restart would not come by it to what is written behind it.
+    if (tail === "damaged") this.loaded();
   }
 
   /** Why not everything can be kept; undefined: it can. */

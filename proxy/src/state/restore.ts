@@ -9,8 +9,8 @@ import { readTail, type ReadTail } from "./tail.ts";
 export interface Restored {
   /** Where the table stands; undefined: there was nothing that could be believed. */
   readonly standing: Standing | undefined;
-  /** Whether that took a tail. */
-  readonly hadTail: boolean;
+  /** Whether that took a tail: `damaged` when it was not believed to its end. */
+  readonly tail: "none" | "whole" | "damaged";
   /** Number of the first file of the tail that may be written. */
   readonly nextTail: number;
 }
@@ -30,7 +30,7 @@ export async function restore<Change>(options: RestoreOptions<Change>): Promise<
   const { directory, journal, log, load, union } = options;
   const good = await readLastGood(directory, journal, log);
   const tail = await tailOf(options, good);
-  const nothing = { standing: undefined, hadTail: false, nextTail: tail.next };
+  const nothing = { standing: undefined, tail: "none", nextTail: tail.next } as const;
   if (good === undefined || tail.standing === undefined) return nothing;
   try {
     const table = load(good);
@@ -41,7 +41,12 @@ export async function restore<Change>(options: RestoreOptions<Change>): Promise<
   }
   const { applied } = tail.standing;
   log.info({ journal, applied, tail: tail.entries.length }, "last good state restored");
-  return { standing: tail.standing, hadTail: tail.next > 1, nextTail: tail.next };
+  const found = tail.next > 1 ? "whole" : "none";
+  return {
+    standing: tail.standing,
+    tail: tail.damaged ? "damaged" : found,
+    nextTail: tail.next,
+  };
 }
 
 async function tailOf(
@@ -53,7 +58,7 @@ async function tailOf(
     return await readTail(directory, journal, standing, log);
   } catch (error) {
     log.error({ journal, cause: messageOf(error) }, "last good state: the tail cannot be read");
-    return { entries: [], loose: [], standing, next: 1 };
+    return { entries: [], loose: [], standing, damaged: true, next: 1 };
   }
 }
 

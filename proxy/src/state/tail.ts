@@ -86,6 +86,8 @@ export interface ReadTail {
    * came before it.
    */
   readonly loose: readonly Recorded[];
+  /** A part of it could not be believed; nothing that is written behind it would be. */
+  readonly damaged: boolean;
   /** The next file is to have this number. */
   readonly next: number;
 }
@@ -107,8 +109,9 @@ export async function readTail(
 ): Promise<ReadTail> {
   const numbers = await numbersIn(directory, journal);
   const next = (numbers.at(-1) ?? 0) + 1;
-  if (standing === undefined) return { entries: [], standing, loose: [], next };
+  if (standing === undefined) return { entries: [], standing, loose: [], damaged: false, next };
   const reading = new Reading(standing);
+  let damaged = false;
   for (const number of numbers) {
     const path = tailPath(directory, journal, number);
     try {
@@ -118,11 +121,12 @@ export async function readTail(
         { journal, path, applied: reading.standing.applied, cause: messageOf(error) },
         "last good state: the tail is refused from here on",
       );
+      damaged = true;
       break;
     }
   }
   const { entries, loose } = reading;
-  return { entries, standing: reading.standing, loose, next };
+  return { entries, standing: reading.standing, loose, damaged, next };
 }
 
 class Reading {
