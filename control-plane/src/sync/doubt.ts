@@ -24,26 +24,33 @@ const patienceMs: Milliseconds = 15_000;
  * Whether the store is still the one that this node knows.
  *
  * Behind a new connection there may be an empty store, or an older copy of it. What is written to it before that is noticed and
- * mended could not be told from what was lost, so writers wait until it is certain.
+ * mended could not be told from what was lost, and under numbers that proxies have seen before it would look as if they had applied
+ * it. So writers wait until it is certain.
  */
 export class Doubt implements AsyncDisposable {
   readonly #options: DoubtOptions;
   readonly #closed = new AbortController();
   readonly #stop: () => void;
   #looking: Promise<void> | undefined;
+  #wake: () => void = () => {};
 
   constructor(options: DoubtOptions) {
     this.#options = options;
-    const { bus } = options;
-    let away = bus.state !== "connected";
-    this.#stop = bus.onState((state) => {
-      if (state === "connected" && away) this.#looking ??= this.#look();
-      away = state !== "connected";
+    // From the moment that it is gone: a write that waits for its return would else be the first thing that the store behind it sees.
+    this.#stop = options.bus.onState((state) => {
+      if (state === "disconnected") this.#looking ??= this.#look();
+      else this.#wake();
     });
   }
 
+  /** Whether it is not certain now. */
+  get open(): boolean {
+    return this.#looking !== undefined;
+  }
+
   /**
-   * Resolves when the store is known to hold what this node has seen of the journal: at once, but for some time after a reconnection.
+   * Resolves when the store is known to hold what this node has seen of the journal: at once, but while the bus is away and for some
+   * time after that.
    *
    * @throws JournalUnavailable when that is not so within 15 s
    */
@@ -58,8 +65,11 @@ export class Doubt implements AsyncDisposable {
       given.abort();
     }
     if (this.#looking === undefined) return;
+    const { name } = journal.definition;
     throw new JournalUnavailable(
-      `the journal ${journal.definition.name} is being brought forward after a loss of its store`,
+      this.#options.bus.state === "connected"
+        ? `the journal ${name} is being brought forward after a loss of its store`
+        : `the journal ${name} is out of reach: the bus is away`,
       { recorded: "no" },
     );
   }
@@ -67,14 +77,21 @@ export class Doubt implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop();
     this.#closed.abort(new Error("closed"));
+    this.#wake();
     await this.#looking;
   }
 
   async #look(): Promise<void> {
-    const { journal, replica, settled, heard, clock, log } = this.#options;
+    const { bus, journal, replica, settled, heard, clock, log } = this.#options;
     const { signal } = this.#closed;
     try {
       while (!signal.aborted) {
+        if (bus.state !== "connected") {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+          continue;
+        }
         try {
           const head = await journal.head();
           heard(head);

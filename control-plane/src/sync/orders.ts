@@ -180,8 +180,10 @@ export class Orders {
   async #standing(order: LongOrder, placed: readonly Placed[]): Promise<Standing> {
     const { epoch } = placed.at(-1)!;
     const standing = { epoch, sequences: placed.map(({ sequence }) => sequence) };
-    if (placed.every((part) => part.epoch === epoch)) return ascending(standing);
-    const { clock } = this.#options;
+    const { clock, state } = this.#options;
+    // What proxies say of a history that is over proves nothing: its numbers have been used twice.
+    const present = state.replica(order.journal).status().epoch === epoch;
+    if (present && placed.every((part) => part.epoch === epoch)) return ascending(standing);
     return this.#moveOn(order, placed, undefined, clock.monotonic() + order.waitMs);
   }
 

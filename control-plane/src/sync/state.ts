@@ -1,6 +1,6 @@
 /** What a control-plane node knows: a replica of each journal, and how to write to it and see the write. */
 import { randomBytes } from "node:crypto";
-import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
+import { messageOf, type Clock, type Log, type Milliseconds, type Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import {
   assertCatalogueKey,
@@ -13,6 +13,7 @@ import {
 } from "@tocsin/shared/contract";
 import {
   JournalConflict,
+  JournalUnavailable,
   journalNames,
   type Appended,
   type AppendOptions,
@@ -324,10 +325,20 @@ export class State implements AsyncDisposable {
    * @throws JournalConflict, JournalUnavailable as the journal does
    */
   async write(journal: JournalName, entry: Entry, options: AppendOptions = {}): Promise<Appended> {
-    await this.#doubts[journal].certain(options.signal);
+    const doubt = this.#doubts[journal];
+    await doubt.certain(options.signal);
     const appended = await this.#append(journal, entry, options);
     for (const listener of this.#writeListeners) listener();
-    await this.#seen(journal, appended, seenWithinMs);
+    if (!doubt.open) {
+      await this.#seen(journal, appended, seenWithinMs);
+      return appended;
+    }
+    // The bus went away meanwhile, and what has taken the entry may not be the store that this node knows.
+    try {
+      await doubt.certain(options.signal);
+    } catch (cause) {
+      throw new JournalUnavailable(messageOf(cause), { cause });
+    }
     return appended;
   }
 
