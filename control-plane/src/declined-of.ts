@@ -34,8 +34,10 @@ export function unconfirmed(
       : `${part.before} of ${part.revocations} are in force, the rest is ${nothing ? "not" : "not known to be"}.`;
   const again =
     operation === undefined ? "" : ` Repeating it with the operation ${operation} has one effect.`;
+  // For operators alone: this is the admin API.
+  const why = error.says === undefined ? "" : ` The store says: ${error.says}.`;
   return new Declined(503, "journal-unavailable", "The journal did not confirm the write", {
-    detail: first + again,
+    detail: first + why + again,
     ...(operation === undefined ? {} : { operation }),
     cause: error,
   });

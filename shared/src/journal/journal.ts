@@ -125,9 +125,15 @@ export class JournalUnavailable extends Error {
   override readonly name = "JournalUnavailable";
   /** Of an append: `no` where nothing can have been recorded; else some attempt may have been, and only its confirmation was lost. */
   readonly recorded: "no" | "unknown";
-  constructor(message: string, options: ErrorOptions & { readonly recorded?: "no" } = {}) {
+  /** Why not, in the words of the store, where it has answered: `insufficient storage resources available`. */
+  readonly says: string | undefined;
+  constructor(
+    message: string,
+    options: ErrorOptions & { readonly recorded?: "no"; readonly says?: string } = {},
+  ) {
     super(message, options);
     this.recorded = options.recorded ?? "unknown";
+    this.says = options.says;
   }
 }
 

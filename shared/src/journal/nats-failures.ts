@@ -45,6 +45,7 @@ export function inWords(
     return new JournalUnavailable(`cannot ${what} the journal ${journal}: ${messageOf(error)}`, {
       cause: error,
       ...certainty,
+      ...(error instanceof JetStreamError ? { says: error.message } : {}),
     });
   return error instanceof Error ? error : new Error(String(error));
 }
