@@ -156,6 +156,8 @@ const commands = {
   start: () => run(projectNode(), [join(root, "cli", "src", "main.ts"), "demo", ...args]),
   test: () => test(args),
   bench: () => run(projectNode(), [join(root, "bench", "main.ts"), ...args]),
+  "bench:propagation": () =>
+    run(projectNode(), [join(root, "bench", "propagation", "main.ts"), ...args]),
   build: () => run(projectNode(), [join(root, "sdk", "build.ts"), ...args]),
   "nats-versions": () => run(projectNode(), [join(root, "tools", "nats-versions.ts"), ...args]),
   generate: () => run(projectNode(), [join(root, "tools", "generate.ts"), ...args]),

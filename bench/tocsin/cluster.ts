@@ -46,7 +46,7 @@ export async function startProxyNode(
 }
 
 /** nats-server with the permissions of the repository's nats.conf. */
-async function startNats(
+export async function startNats(
   stack: AsyncDisposableStack,
   directory: string,
   core: number | undefined,
@@ -88,7 +88,7 @@ async function accepts(port: number): Promise<boolean> {
   }
 }
 
-async function fillStream(server: string, revocations: number): Promise<string> {
+export async function fillStream(server: string, revocations: number): Promise<string> {
   const shared = { clock: systemClock, log: silentLog };
   await using bus = await connectNats({
     ...shared,
