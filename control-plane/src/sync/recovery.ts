@@ -22,7 +22,7 @@ export interface RecoveryOptions {
   readonly journal: Journal;
   readonly replica: () => ReplicaStatus;
   /** What stands in this node's table and not in the store. */
-  readonly owed: () => Iterable<Owed>;
+  readonly owed: () => Iterable<Owed> | AsyncIterable<Owed>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -132,7 +132,7 @@ export class Recovery implements AsyncDisposable {
       const done = await Promise.all(writing.map((entry) => this.#write(entry)));
       written += done.filter(Boolean).length;
     };
-    for (const entry of this.#options.owed()) {
+    for await (const entry of this.#options.owed()) {
       group.push(entry);
       if (group.length === atOnce) await flush();
     }

@@ -55,14 +55,18 @@ export class RevocationLog implements ReplicaTable<RevocationChange> {
     this.#forgetRecent();
     const hadSome = this.set.size > 0;
     await this.set.merge(dump, this.#forgetBefore());
-    this.#stored = hadSome ? RevocationSet.restore(dump) : undefined;
+    this.#stored = undefined;
+    if (!hadSome) return;
+    const stored = new RevocationSet();
+    await stored.merge(dump, 0);
+    this.#stored = stored;
   }
 
   /** What this node holds and the store has lost, as entries to be added to it. */
-  *owed(): Generator<Owed> {
+  async *owed(): AsyncGenerator<Owed> {
     const stored = this.#stored;
     if (stored === undefined) return;
-    for (const entry of this.set.lacking(stored, this.#forgetBefore()))
+    for await (const entry of this.set.lackingInSlices(stored, this.#forgetBefore()))
       yield { key: entry.kind, body: JSON.stringify(entry), expected: undefined };
     this.#stored = undefined;
   }

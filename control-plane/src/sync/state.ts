@@ -1,5 +1,4 @@
 /** What a control-plane node knows: a replica of each journal, and how to write to it and see the write. */
-import { randomBytes } from "node:crypto";
 import { messageOf, type Clock, type Log, type Milliseconds, type Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import {
@@ -7,9 +6,7 @@ import {
   assertHealthKey,
   CatalogueEntry,
   catalogueKeys,
-  protocolVersion,
   VerdictEntry,
-  type FingerprintKey,
 } from "@tocsin/shared/contract";
 import {
   JournalConflict,
@@ -32,6 +29,7 @@ import {
 import type { RevocationSet } from "@tocsin/shared/revocations";
 import { condensedSource } from "./condensed-source.ts";
 import { Doubt } from "./doubt.ts";
+import { giveKey, keyIn } from "./fingerprint-key.ts";
 import { KeyedEntries, type Held } from "./entries.ts";
 import { furthest, heldCatalogue, heldSets, noFleet, type Fleet, type Standing } from "./recall.ts";
 import { Recovery, type Owed } from "./recovery.ts";
@@ -166,7 +164,10 @@ export class State implements AsyncDisposable {
       revocations: startReplica({ ...common("revocations"), table: this.revocations }),
     };
     for (const name of journalNames) this.#stack.use(this.#replicas[name]);
-    const recovery = (journal: JournalName, owed: () => Iterable<Owed>): Recovery =>
+    const recovery = (
+      journal: JournalName,
+      owed: () => Iterable<Owed> | AsyncIterable<Owed>,
+    ): Recovery =>
       this.#stack.use(
         new Recovery({
           journal: journals[journal],
@@ -200,8 +201,10 @@ export class State implements AsyncDisposable {
       revocations: doubt("revocations"),
     };
     this.onCatalogue((changed) => {
-      for (const { value } of changed)
-        if (value.kind === "fingerprint-key") this.#useKey(Buffer.from(value.key, "base64url"));
+      for (const { value } of changed) {
+        const key = keyIn(value);
+        if (key !== undefined) this.#useKey(key);
+      }
     });
     this.#stack.defer(clock.every(sweepEveryMs, () => this.revocations.sweep(sweptAtOnce)));
   }
@@ -232,7 +235,10 @@ export class State implements AsyncDisposable {
     if (entries > 0) log.warn({ entries }, "the store had lost entries that proxies hold");
     void this.#recoveries.catalogue.mend(rewound(further.catalogue, heads.catalogue));
     const sets = heldSets(holdings, log);
-    await this.#ensureKey(sets[0]?.key);
+    if (this.catalogue.get(catalogueKeys.fingerprintKey) === undefined)
+      await giveKey((entry, options) => this.write("catalogue", entry, options), sets[0]?.key);
+    // Ours, or that of another node, which was faster; the replica brings it.
+    await this.#key.promise;
     await Promise.all(journalNames.map((name) => this.#replicas[name].synced));
     for (const set of sets) await this.addRevocations(set);
     void this.#recoveries.revocations.mend(rewound(further.revocations, heads.revocations));
@@ -241,7 +247,7 @@ export class State implements AsyncDisposable {
   /** Adds to the journal what somebody holds and this node does not. @throws JournalUnavailable */
   async addRevocations(set: RevocationSet): Promise<void> {
     let entries = 0;
-    for (const entry of set.lacking(this.revocations.set, this.#forgetBefore())) {
+    for await (const entry of set.lackingInSlices(this.revocations.set, this.#forgetBefore())) {
       await this.write("revocations", { key: entry.kind, body: JSON.stringify(entry) });
       entries++;
     }
@@ -252,25 +258,6 @@ export class State implements AsyncDisposable {
   /** A proxy says where it stands with the revocations. */
   heardStanding(standing: Standing): void {
     this.#stragglers.hear(standing);
-  }
-
-  /** Gives the fleet its fingerprint key where it has none: the one that proxies use already, or a new one. */
-  async #ensureKey(proposal: Uint8Array = randomBytes(16)): Promise<void> {
-    if (this.catalogue.get(catalogueKeys.fingerprintKey) === undefined) {
-      const entry: FingerprintKey = {
-        v: protocolVersion,
-        kind: "fingerprint-key",
-        key: Buffer.from(proposal).toString("base64url"),
-      };
-      const body = JSON.stringify(entry);
-      try {
-        await this.write("catalogue", { key: catalogueKeys.fingerprintKey, body }, { expected: 0 });
-      } catch (error) {
-        // Another node was faster; the replica brings its key.
-        if (!(error instanceof JournalConflict)) throw error;
-      }
-    }
-    await this.#key.promise;
   }
 
   #useKey(key: Uint8Array): void {
