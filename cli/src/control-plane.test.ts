@@ -31,6 +31,8 @@ describe("with a fleet", () => {
     expect(list.stdout).toMatch(/token +id-1 +me /);
     const proxies = await tocsin(["proxies", "list"], { environment });
     expect(proxies.stdout).toMatch(/^edge-1 +1\.2\.3 +live /m);
+    const nodes = await tocsin(["control-planes", "list"], { environment });
+    expect(nodes.stdout).toMatch(/^\S+ +\S+ +leads +1 +[\d.]+ m?s ago$/m);
     const services = await tocsin(["services", "list"], { environment });
     expect(services).toMatchObject({ code: 0, stdout: "" });
   });

@@ -149,6 +149,14 @@ function addLooking(group: Group, running: Running): void {
         (await import("./commands/services.ts")).showService(invocation, service),
       ),
     );
+  group("control-planes", "the nodes of the control plane")
+    .command("list")
+    .description("every node, and which one leads")
+    .action(
+      running<object, []>(async (invocation) =>
+        (await import("./commands/control-planes.ts")).listControlPlanes(invocation),
+      ),
+    );
   group("proxies", "the fleet")
     .command("list")
     .description("every live proxy, and how much of each journal it has applied")
