@@ -12,7 +12,7 @@ import {
 } from "../harness/observer.ts";
 import { startOrigin } from "../harness/origin.ts";
 import { soon } from "../harness/soon.ts";
-import { audience, issuer, secret, token } from "../harness/tokens.ts";
+import { audience, issuer, secret, token, type TokenClaims } from "../harness/tokens.ts";
 import { Writer } from "../harness/writer.ts";
 
 /** From the end of any single fault until every proxy has applied the head. */
@@ -88,7 +88,18 @@ export interface Recovered extends Report {
   readonly refused: number;
 }
 
-export async function startFleet(options: Omit<GatewayOptions, "config"> = {}): Promise<Fleet> {
+export interface FleetOptions extends Omit<GatewayOptions, "config"> {
+  /** What the tokens say. Default: of now, for an hour. */
+  readonly claims?: TokenClaims;
+  /** Adds what is no process of its own. What is started is disposed with the stack. */
+  readonly extend?: (gateway: Gateway, stack: AsyncDisposableStack) => Promise<Gateway>;
+}
+
+export async function startFleet({
+  extend,
+  claims = {},
+  ...options
+}: FleetOptions = {}): Promise<Fleet> {
   const stack = new AsyncDisposableStack();
   const origin = stack.use(await startOrigin());
   const config = configFor(origin.url);
@@ -97,11 +108,12 @@ export async function startFleet(options: Omit<GatewayOptions, "config"> = {}): 
     gateway = stack.use(
       await startGateway("cluster", { relays: true, ...options, config: JSON.stringify(config) }),
     );
+    if (extend !== undefined) gateway = await extend(gateway, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
-  const good = await token();
+  const good = await token(claims);
   const stranger = await forged();
   await soon(async () => {
     for (const { status } of await gateway.askAll("/api/strict/1", { token: good }))
@@ -118,7 +130,7 @@ export async function startFleet(options: Omit<GatewayOptions, "config"> = {}): 
     gateway,
     good,
     async watch({ proxies = gateway.names.proxies, ...more } = {}) {
-      const writer = new Writer({ gateway, config, good });
+      const writer = new Writer({ gateway, config, good, claims });
       const first = await writer.revoke(5_000);
       expect(first).toMatchObject({ outcome: "acknowledged" });
       const observer = new Observer({

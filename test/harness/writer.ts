@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { ask, type Answer } from "./client.ts";
 import type { Gateway } from "./gateway.ts";
 import { Ledger, type GivenOrder } from "./ledger.ts";
-import { token } from "./tokens.ts";
+import { token, type TokenClaims } from "./tokens.ts";
 
 export interface WriterOptions {
   readonly gateway: Gateway;
@@ -11,6 +11,8 @@ export interface WriterOptions {
   readonly config: Readonly<Record<string, unknown>> & { readonly routes: readonly object[] };
   /** A token that is let in. */
   readonly good: string;
+  /** What the tokens say that are taken back. */
+  readonly claims?: TokenClaims;
   /** How long each order waits for the proxies. Default 300 ms. */
   readonly waitMs?: number;
 }
@@ -41,7 +43,7 @@ export class Writer implements AsyncDisposable {
     const order = this.ledger.give({
       kind: "revocation",
       operation: randomUUID(),
-      token: await token({ subject: "mallory" }),
+      token: await token({ subject: "mallory", ...this.#options.claims }),
       path: "",
     });
     return this.#keep(this.#send(order, () => this.#revocation(order, waitMs, node)));
