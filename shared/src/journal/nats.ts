@@ -29,7 +29,7 @@ import {
   type Sequence,
 } from "./journal.ts";
 import { inWords, mayHaveHappened, mayPass } from "./nats-failures.ts";
-import { lastMessage } from "./nats-last.ts";
+import { lastMessage, type LastMessage } from "./nats-last.ts";
 import { readStream } from "./nats-reader.ts";
 import { assertStream, epochOf, streamConfig, streamName, type StreamInfo } from "./nats-stream.ts";
 
@@ -296,13 +296,14 @@ class NatsJournal implements Journal {
       call<StreamInfo>(this.#bus, `$JS.API.STREAM.INFO.${name}`, "", attempt),
       this.#last(subjects.log(this.definition.name, epochKey), attempt),
     ]);
-    return this.#learn(info, history?.recorded.body);
+    return this.#learn(info, history?.recorded);
   }
 
-  #learn(info: StreamInfo, history: string | undefined): Head {
+  #learn(info: StreamInfo, history: LastMessage["recorded"] | undefined): Head {
     assertStream(this.definition, info.config);
-    const epoch = epochOf(info, history);
-    const head = info.state.last_seq;
+    const epoch = epochOf(info, history?.body);
+    // A history that began in between is part of what there is.
+    const head = Math.max(info.state.last_seq, history?.sequence ?? 0);
     if (this.#epoch !== undefined && this.#epoch !== epoch)
       this.#options.log.warn({ journal: this.definition.name, epoch }, "journal has a new epoch");
     // Answers may overtake each other; a head that is really lower shows in the next entry's number.
