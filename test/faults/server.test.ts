@@ -76,9 +76,13 @@ describe.concurrent("the bus", () => {
     for (const relay of relaysOf(fleet.gateway)) relay.delay(500);
     watch.writer.every(1_000, () => watch.writer.revoke(5_000));
     watch.writer.every(4_000, () => watch.writer.edit(5_000));
-    await pause(15_000);
-    const during = watch.observer.report();
-    expect(during.stale).toEqual([]);
+    // The change itself is a silence, and what comes after one is checked first, which takes a way there and back.
+    await pause(5_000);
+    const from = performance.now();
+    await pause(10_000);
+    const strict = onStrict(watch.observer, { from });
+    const denied = strict.filter(({ status }) => status !== 200);
+    expect(denied.length).toBeLessThan(strict.length / 10);
     // Orders that were given long enough ago are in force.
     const early = watch.writer.ledger.orders.slice(0, 5);
     expect(early.map(({ status }) => status)).toEqual(early.map(() => 200));

@@ -7,7 +7,7 @@ import { statusOf } from "../harness/convergence.ts";
 import { temporaryDirectory } from "../harness/program.ts";
 import { soon } from "../harness/soon.ts";
 import { breakGlassConfig, connectBreakGlass, jetStream } from "./break-glass.ts";
-import { pause, startFleet, type Fleet, type Watch } from "./fleet.ts";
+import { convergesWithinMs, pause, startFleet, type Fleet, type Watch } from "./fleet.ts";
 
 async function startBreakable(more?: { controlPlanes?: number }) {
   const directory = temporaryDirectory();
@@ -36,6 +36,9 @@ async function expectNewEpochs(fleet: Fleet, before: readonly unknown[]): Promis
   for (const [index, epoch] of now.entries()) expect(epoch).not.toBe(before[index]);
 }
 
+/** What was acknowledged before has no more time than ever; a new order has to wait until the new history has begun. */
+const orderWithinMs = convergesWithinMs;
+
 describe.concurrent("a store that has lost what it had", () => {
   test("its streams are deleted by hand, in service", async () => {
     await using fleet = await startBreakable();
@@ -47,7 +50,7 @@ describe.concurrent("a store that has lost what it had", () => {
     await using bus = await connectBreakGlass(fleet.gateway.nats!);
     for (const stream of ["TOCSIN_REVOCATIONS", "TOCSIN_CATALOGUE", "TOCSIN_HEALTH"])
       await jetStream(bus, `STREAM.DELETE.${stream}`);
-    await watch.recovered({ fault: "streams deleted" });
+    await watch.recovered({ fault: "streams deleted", orderWithinMs });
     await expectNewEpochs(fleet, before);
   }, 90_000);
 
@@ -60,7 +63,7 @@ describe.concurrent("a store that has lost what it had", () => {
     await fleet.gateway.nats!.kill();
     await pause(1_000);
     await fleet.gateway.nats!.restart({ wipe: true });
-    await watch.recovered({ fault: "wiped" });
+    await watch.recovered({ fault: "wiped", orderWithinMs });
     await expectNewEpochs(fleet, before);
   }, 90_000);
 
@@ -76,7 +79,7 @@ describe.concurrent("a store that has lost what it had", () => {
     await nats!.restart({ restore: copy });
     const since = performance.now();
     const five = Array.from({ length: 5 }, () => watch.writer.revoke(5_000));
-    await watch.recovered({ fault: "restored from an older copy", since });
+    await watch.recovered({ fault: "restored from an older copy", since, orderWithinMs });
     for (const order of await Promise.all(five))
       expect(order).toMatchObject({ outcome: "acknowledged" });
     await expectNewEpochs(fleet, before);
@@ -92,7 +95,7 @@ describe.concurrent("a store that has lost what it had", () => {
     await pause(1_000);
     await gateway.restartControlPlane("SIGKILL");
     const since = performance.now();
-    await watch.recovered({ fault: "wiped with the control plane away", since });
+    await watch.recovered({ fault: "wiped with the control plane away", since, orderWithinMs });
     // And whoever comes now learns it from the control plane.
     const last = gateway.names.proxies.at(-1)!;
     await gateway.restart(last, { fresh: true });
