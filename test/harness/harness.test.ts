@@ -34,9 +34,9 @@ test("a NATS server restarts on its port, keeps its store, and leaves nothing be
     client.say("PING");
     await client.hears("PONG");
     expect(client.text()).toContain(`"jetstream":true`);
-    nats.pause();
+    nats.freeze();
     client.say("PING");
-    nats.resume();
+    nats.thaw();
     await eventually("second PONG", () => client.text().split("PONG").length === 3);
   }
   expect(existsSync(directory)).toBe(false);

@@ -41,9 +41,6 @@ export interface NatsServer extends AsyncDisposable {
   /** Copies the store of a stopped or quiet server to another directory. */
   copyStore(to: string): Promise<void>;
   /** Freezes it: connections stay open, nothing is answered. */
-  pause(): void;
-  resume(): void;
-  /** The same as {@link pause} and {@link resume}. */
   freeze(): void;
   thaw(): void;
 }
@@ -90,8 +87,6 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
       await start();
     },
     copyStore: (to) => cp(storeDirectory, to, { recursive: true }),
-    pause: () => server.pause(),
-    resume: () => server.resume(),
     freeze: () => server.freeze(),
     thaw: () => server.thaw(),
     async [Symbol.asyncDispose]() {

@@ -27,10 +27,7 @@ export interface Process extends AsyncDisposable {
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Sends a signal and does not wait. */
   signal(signal: NodeJS.Signals): void;
-  /** Freezes it: open connections, no answer. The same as {@link freeze}. */
-  pause(): void;
-  /** The same as {@link thaw}. */
-  resume(): void;
+  /** Stops it where it is: open connections, no answer, until {@link thaw}. */
   freeze(): void;
   thaw(): void;
 }
@@ -118,8 +115,6 @@ export async function startProcess(options: ProcessOptions): Promise<Process> {
     ended,
     kill,
     signal,
-    pause: () => signal("SIGSTOP"),
-    resume: () => signal("SIGCONT"),
     freeze: () => signal("SIGSTOP"),
     thaw: () => signal("SIGCONT"),
     [Symbol.asyncDispose]: () => kill("SIGKILL"),

@@ -26,9 +26,6 @@ export interface RedisServer extends AsyncDisposable {
   /** Kills the server if it runs, and starts it empty on the same port. */
   restart(): Promise<void>;
   /** Freezes it: connections stay open, nothing is answered. */
-  pause(): void;
-  resume(): void;
-  /** The same as {@link pause} and {@link resume}. */
   freeze(): void;
   thaw(): void;
 }
@@ -72,8 +69,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
       await server.kill();
       server = await start(port);
     },
-    pause: () => server.pause(),
-    resume: () => server.resume(),
     freeze: () => server.freeze(),
     thaw: () => server.thaw(),
     async [Symbol.asyncDispose]() {

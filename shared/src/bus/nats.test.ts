@@ -142,11 +142,11 @@ test("a mute connection whose buffers are full is left behind all the same", asy
 test("dispose does not wait for a server that is mute", async () => {
   await using nats = await startNats();
   const bus = await connectNats(options(nats.url));
-  nats.pause();
+  nats.freeze();
   const began = performance.now();
   await bus[Symbol.asyncDispose]();
   expect(performance.now() - began).toBeLessThan(8_000);
-  nats.resume();
+  nats.thaw();
 });
 
 describe("with users", () => {

@@ -342,13 +342,13 @@ test("a journal that is closed takes nothing, and ends what waits", async () => 
   await using nats = await startNats();
   await using bus = await connect(nats);
   const journal = await openNatsJournal(catalogue, using(bus));
-  nats.pause();
+  nats.freeze();
   const waiting = expect(journal.append({ key: "a", body: "" })).rejects.toMatchObject({
     name: "JournalUnavailable",
   });
   await journal[Symbol.asyncDispose]();
   await waiting;
-  nats.resume();
+  nats.thaw();
   await expect(journal.append({ key: "a", body: "" })).rejects.toMatchObject({
     name: "JournalUnavailable",
   });
