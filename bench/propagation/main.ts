@@ -40,6 +40,8 @@ for (const number of [...counts, orders, revocations, rate, seconds]) {
 /** Proxies in one process: more would wait for each other's turn of the event loop. */
 const perWorker = 250;
 const warmUp = 20;
+/** How long a control plane is watched while nothing is ordered, in milliseconds. */
+const idleMs = 6_000;
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const replicas = join(import.meta.dirname, "replicas.ts");
@@ -52,6 +54,8 @@ interface Row {
   readonly appliedP50: number;
   readonly appliedP99: number;
   readonly appliedMax: number;
+  /** Processor time of the control plane while nothing is ordered, in percent of a core. */
+  readonly controlPlanePercent?: number;
   readonly load: number;
 }
 
@@ -127,7 +131,7 @@ async function live(admin: string, proxies: number): Promise<void> {
 }
 
 async function measureFanOut(): Promise<void> {
-  await cluster(async ({ admin, address, stack }) => {
+  await cluster(async ({ admin, address, stack, controlPlane }) => {
     let running = 0;
     for (const count of counts) {
       say(`${count} proxies …`);
@@ -143,7 +147,11 @@ async function measureFanOut(): Promise<void> {
       }
       await live(admin, count);
       await giveOrders(admin, warmUp, count);
-      rows.push(rowOf("cluster", count, await giveOrders(admin, orders, count)));
+      const row = rowOf("cluster", count, await giveOrders(admin, orders, count));
+      const before = processorMs(controlPlane);
+      await pause(idleMs);
+      const controlPlanePercent = round(((processorMs(controlPlane) - before) / idleMs) * 100, 1);
+      rows.push({ ...row, controlPlanePercent });
     }
   });
 }
