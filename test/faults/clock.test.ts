@@ -112,4 +112,13 @@ test("clocks that are ten minutes fast or slow, and jump, change nothing that is
   expect(answer.status).toBe(200);
   for (const url of gateway.urls.keys())
     expect((await gateway.ask("/api/users/1", { token: bob, proxy: url })).status).toBe(401);
+
+  // What a date is for: a token has a beginning and an end, and these proxies are wrong about today.
+  const statuses = async (text: string) =>
+    (await gateway.askAll("/api/users/1", { token: text })).map(({ status }) => status);
+  const names = ["proxy-1", "fast", "slow", "jumping"];
+  expect(gateway.names.proxies).toEqual(names);
+  expect(await statuses(await token())).toEqual([200, 200, 401, 401]);
+  const nearlyOver = await token({ issuedAt, lifetimeSeconds: 900 + 300 });
+  expect(await statuses(nearlyOver)).toEqual([200, 401, 200, 200]);
 }, 60_000);
