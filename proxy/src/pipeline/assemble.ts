@@ -42,12 +42,17 @@ export function assemble(config: Config, engines: Engines): Gate {
     .through(identify(engines.identity, engines.staleness)) // Routed     → Identified
     .through(authorize()) // Identified → Permitted
     .into(forward(engines.upstreams, clock));
-  const { headersTimeout, connectionsPerAddress, ...sizes } = config.listen.limits;
+  const { headers, uri, body, headersTimeout, bodyTimeout, writeTimeout, connectionsPerAddress } =
+    config.listen.limits;
   return {
     handle,
     limits: {
-      ...sizes,
+      headers,
+      uri,
+      body,
       headersTimeoutMs: headersTimeout,
+      bodyTimeoutMs: bodyTimeout,
+      writeTimeoutMs: writeTimeout,
       connectionsPerAddress: connectionsPerAddress ?? Infinity,
     },
     trusts: trust(config.listen.trustedProxies),
@@ -68,6 +73,8 @@ export function closedGate(engines: Pick<Engines, "metrics" | "access" | "log" |
       headers: 16 * 1024,
       uri: 8 * 1024,
       headersTimeoutMs: 10_000,
+      bodyTimeoutMs: 60_000,
+      writeTimeoutMs: 60_000,
       connectionsPerAddress: Infinity,
     },
     trusts: () => false,

@@ -36,6 +36,8 @@ export class Exchange {
   route: Route | undefined = undefined;
   principal: Principal | undefined = undefined;
   permitted = false;
+  /** Which service it is sent to; empty: none yet. */
+  service = "";
   /** Which instance of the service has it. */
   instance: string | undefined = undefined;
 

@@ -15,6 +15,10 @@ export interface Gate {
     readonly body?: number | undefined;
     /** Time in which a request's head must arrive. */
     readonly headersTimeoutMs: Milliseconds;
+    /** Longest pause within a request body. */
+    readonly bodyTimeoutMs: Milliseconds;
+    /** How long a client may take nothing of a reply that is ready. */
+    readonly writeTimeoutMs: Milliseconds;
     /** Connections that one client address may hold at the same time. Trusted peers may hold any number. */
     readonly connectionsPerAddress: number;
   };

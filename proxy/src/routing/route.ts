@@ -1,4 +1,4 @@
-import type { AuthPolicy, Timeouts } from "@tocsin/shared/contract";
+import type { AuthPolicy, ServicePolicy, WebSocketPolicy } from "@tocsin/shared/contract";
 import type { Milliseconds } from "@tocsin/shared";
 
 /** A route as requests meet it: everything resolved, nothing to look up. */
@@ -12,5 +12,8 @@ export interface Route {
     /** Whether older knowledge means no entry. */
     readonly denyWhenStale: boolean;
   };
-  readonly timeouts: Timeouts;
+  /** How requests get to the service. */
+  readonly upstream: ServicePolicy;
+  /** Undefined: a request to upgrade is served as a plain one. */
+  readonly websocket: WebSocketPolicy | undefined;
 }

@@ -1,9 +1,10 @@
 import { Refusal } from "@tocsin/shared";
-import { methods as everyMethod, Timeouts } from "@tocsin/shared/contract";
-import type { AuthPolicy, Config, RouteMatch } from "@tocsin/shared/contract";
+import { methods as everyMethod } from "@tocsin/shared/contract";
+import type { Config, RouteMatch, ServicePolicy } from "@tocsin/shared/contract";
 import { choose, withCandidate, type Candidate, type Candidates } from "./candidates.ts";
 import { conditionsOf, nothingAsked, type Asked } from "./conditions.ts";
 import { hostList, HostTable } from "./hosts.ts";
+import { policiesOf } from "./policies.ts";
 import type { Route } from "./route.ts";
 import { spelled, Trie } from "./trie.ts";
 
@@ -30,6 +31,7 @@ export interface KnownServices {
 export function createRouter(config: Config, services: () => KnownServices): Router {
   const makeTrie = (): RouteTrie => new Trie(choose);
   const tries = new HostTable(makeTrie());
+  const policyOf = policiesOf(config);
   for (const route of config.routes) {
     const made: Route = {
       id: route.id,
@@ -40,12 +42,13 @@ export function createRouter(config: Config, services: () => KnownServices): Rou
         denyWhenStale:
           (route.revocation.onStale ?? (route.revocation.strict ? "deny" : "allow")) === "deny",
       },
-      timeouts: timeoutsOf(config, route.service),
+      upstream: policyOf(route.service),
+      websocket: route.websocket,
     };
     if (route.match.hosts === undefined) add(tries.rest, route.match, made);
     else for (const host of route.match.hosts) add(tries.at(host, makeTrie), route.match, made);
   }
-  const auto = autoRoutes(config, services);
+  const auto = autoRoutes(config, services, policyOf);
   return {
     serves: hostList(config.listen.hosts),
     find(path, method, asked = nothingAsked) {
@@ -96,19 +99,15 @@ function allow(methods: ReadonlySet<string>): string {
   return everyMethod.filter((method) => methods.has(method)).join(", ");
 }
 
-function timeoutsOf(config: Config, service: string): Timeouts {
-  return (
-    (Object.hasOwn(config.services, service) ? config.services[service]?.timeouts : undefined) ??
-    Timeouts.parse({})
-  );
-}
+type AutoRoutes = NonNullable<Config["discovery"]["autoRoutes"]>;
 
 /** `{prefix}/{service}/…` for services that have instances; on by default when the config has no routes of its own. */
 function autoRoutes(
   config: Config,
   services: () => KnownServices,
+  policyOf: (service: string) => ServicePolicy,
 ): ((path: string) => Route | undefined) | undefined {
-  const policy =
+  const policy: AutoRoutes | undefined =
     config.discovery.autoRoutes ?? (config.routes.length === 0 ? defaultAutoRoutes : undefined);
   if (policy === undefined) return undefined;
   const prefix = `${policy.prefix.replace(/\/+$/, "").split("/").map(spelled).join("/")}/`;
@@ -126,7 +125,8 @@ function autoRoutes(
         service,
         auth: policy.auth,
         revocation: { maxStalenessMs: 60_000, denyWhenStale: false },
-        timeouts: timeoutsOf(config, service),
+        upstream: policyOf(service),
+        websocket: policy.websocket,
       };
       made.set(service, route);
     }
@@ -134,7 +134,7 @@ function autoRoutes(
   };
 }
 
-const defaultAutoRoutes: { readonly prefix: string; readonly auth: AuthPolicy } = {
+const defaultAutoRoutes: AutoRoutes = {
   prefix: "/api",
   auth: { mode: "required", via: ["jwt"] },
 };

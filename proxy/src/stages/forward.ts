@@ -18,6 +18,7 @@ export function forward(upstreams: Upstreams, clock: Clock): Next<Permitted> {
       exchange.principal.headers,
     );
     exchange.forwardedAt = clock.monotonic();
-    return upstreams.send(exchange, route.service, route.timeouts, headers);
+    exchange.service = route.service;
+    return upstreams.send(exchange, route.upstream, headers);
   };
 }

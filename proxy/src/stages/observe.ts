@@ -28,7 +28,7 @@ export function observe(metrics: Metrics, access: AccessLog, clock: Clock): Stag
       host: exchange.head.host,
       path: exchange.path,
       route: route === undefined ? "" : route.id,
-      service: route === undefined ? "" : route.service,
+      service: exchange.service !== "" || route === undefined ? exchange.service : route.service,
       instance: exchange.instance,
       // Whom nothing reached got no status.
       status: exchange.status === 0 ? clientClosedRequest : exchange.status,

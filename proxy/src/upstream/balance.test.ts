@@ -53,8 +53,10 @@ test("who is not eligible gets nothing, and nobody at all is undefined", () => {
 test("who was just tried is passed over", () => {
   const balance = new Balance(() => 0);
   const list = [instance("a", 9), instance("b", 1)];
-  expect(balance.pick(list, "a")?.key).toBe("b");
-  expect(balance.pick([instance("a", 9)], "a")).toBeUndefined();
+  expect(balance.pick(list, { tried: ["a"], lets: undefined, key: undefined })?.key).toBe("b");
+  expect(
+    balance.pick([instance("a", 9)], { tried: ["a"], lets: undefined, key: undefined }),
+  ).toBeUndefined();
 });
 
 test("a change keeps the turns of those who stay", () => {

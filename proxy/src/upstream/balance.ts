@@ -1,6 +1,19 @@
 import type { Random } from "@tocsin/shared";
 import type { UpstreamInstance } from "./instances.ts";
 
+/** What a choice among the instances of a service goes by. */
+export interface Choice {
+  /** Keys of instances that had this request already: passed over as long as there is another. */
+  readonly tried: readonly string[];
+  /** Whether the circuit of an instance lets a request through now. Undefined: all do. */
+  readonly lets: ((instance: UpstreamInstance) => boolean) | undefined;
+  /** What a consistent hash goes by; undefined: the policy does not ask for one. */
+  readonly key: string | undefined;
+}
+
+/** Nothing is known about the request. */
+const anyone: Choice = { tried: [], lets: undefined, key: undefined };
+
 interface Turn {
   readonly instance: UpstreamInstance;
   current: number;
@@ -21,21 +34,20 @@ export class Balance {
     this.#random = random;
   }
 
-  /**
-   * The instance whose turn it is among the eligible ones.
-   *
-   * @param except a key that is passed over, because it was just tried
-   */
-  pick(instances: readonly UpstreamInstance[], except?: string): UpstreamInstance | undefined {
+  /** The instance whose turn it is among the eligible ones. */
+  pick(
+    instances: readonly UpstreamInstance[],
+    { tried, lets }: Choice = anyone,
+  ): UpstreamInstance | undefined {
     if (instances !== this.#known) this.#learn(instances);
     const turns = this.#turns;
-    if (turns.length === 1 && except === undefined) return turns[0]!.instance;
+    if (turns.length === 1 && tried.length === 0 && lets === undefined) return turns[0]!.instance;
     let best: Turn | undefined;
     for (let index = 0; index < turns.length; index += 1) {
       const turn = turns[index]!;
       turn.current += turn.instance.weight;
-      if (turn.instance.key !== except && (best === undefined || turn.current > best.current))
-        best = turn;
+      if (tried.includes(turn.instance.key) || lets?.(turn.instance) === false) continue;
+      if (best === undefined || turn.current > best.current) best = turn;
     }
     if (best === undefined) return undefined;
     best.current -= this.#total;

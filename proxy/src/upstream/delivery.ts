@@ -2,11 +2,12 @@ import { messageOf, Refusal } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds } from "@tocsin/shared";
 import type { Readable } from "node:stream";
 import { Attempt, UploadStalled, UpstreamTimeout } from "./attempt.ts";
-import type { Answer, AttemptOwner, UpstreamTimeouts } from "./attempt.ts";
+import type { Answer, AttemptOwner } from "./attempt.ts";
 import { Deadline } from "./deadlines.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Evidence } from "./evidence.ts";
 import type { UpstreamInstance } from "./instances.ts";
+import type { ServicePolicy } from "@tocsin/shared/contract";
 import { ConnectFailure, isStaleConnection } from "./pools.ts";
 import type { Pools } from "./pools.ts";
 
@@ -32,8 +33,8 @@ export interface Engine {
   readonly pools: Pools;
   readonly log: Log;
   readonly evidence: Pick<Evidence, "answered" | "failed">;
-  /** The instance whose turn it is. `except`: the key of one that was just tried. */
-  pick(service: string, except?: string): UpstreamInstance | undefined;
+  /** The instance whose turn it is. `tried`: keys of those that had this request already. */
+  pick(policy: ServicePolicy, call: Call, tried: readonly string[]): UpstreamInstance | undefined;
 }
 
 /** Methods that may be repeated (RFC 9110 §9.2.2). */
@@ -47,8 +48,7 @@ const idempotent = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 export class Delivery extends Deadline implements AttemptOwner {
   readonly #engine: Engine;
   readonly #call: Call;
-  readonly #service: string;
-  readonly #timeouts: UpstreamTimeouts;
+  readonly #policy: ServicePolicy;
   readonly #headers: string[];
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: Error) => void;
@@ -59,8 +59,7 @@ export class Delivery extends Deadline implements AttemptOwner {
   constructor(
     engine: Engine,
     call: Call,
-    service: string,
-    timeouts: UpstreamTimeouts,
+    policy: ServicePolicy,
     headers: string[],
     resolve: (answer: Answer) => void,
     reject: (error: Error) => void,
@@ -68,19 +67,19 @@ export class Delivery extends Deadline implements AttemptOwner {
     super();
     this.#engine = engine;
     this.#call = call;
-    this.#service = service;
-    this.#timeouts = timeouts;
+    this.#policy = policy;
     this.#headers = headers;
     this.#resolve = resolve;
     this.#reject = reject;
     call.delivery = this;
-    if (timeouts.total !== undefined) engine.deadlines.start(this, timeouts.total);
+    const { total } = policy.timeouts;
+    if (total !== undefined) engine.deadlines.start(this, total);
   }
 
   attempt(instance: UpstreamInstance): void {
     const { deadlines, pools } = this.#engine;
     const { method, target, body } = this.#call;
-    const timeouts = this.#timeouts;
+    const { timeouts } = this.#policy;
     this.#call.instance = instance.instance;
     this.#instance = instance;
     const attempt = new Attempt(deadlines, timeouts, method, body, this);
@@ -114,7 +113,7 @@ export class Delivery extends Deadline implements AttemptOwner {
     if (next === undefined) {
       this.#engine.deadlines.stop(this);
       this.#call.answeredAt = this.#engine.clock.monotonic();
-      this.#reject(refusalOf(error, this.#service));
+      this.#reject(refusalOf(error, this.#policy.service));
       return;
     }
     this.#mayRepeat = false;
@@ -127,7 +126,7 @@ export class Delivery extends Deadline implements AttemptOwner {
   }
 
   over(): void {
-    if (this.#timeouts.total !== undefined) this.#engine.deadlines.stop(this);
+    if (this.#policy.timeouts.total !== undefined) this.#engine.deadlines.stop(this);
   }
 
   /** Where the request may go once more without any risk of having two effects. */
@@ -136,10 +135,12 @@ export class Delivery extends Deadline implements AttemptOwner {
     if (body?.destroyed || body?.readableDidRead) return undefined;
     // Nothing was sent.
     if (!tried.sent && (error instanceof ConnectFailure || isConnectTimeout(error)))
-      return this.#engine.pick(this.#service, this.#instance!.key);
+      return this.#engine.pick(this.#policy, this.#call, [this.#instance!.key]);
     // The instance closed the idle connection while the request was on its way (RFC 9112 §9.3.1).
     const repeatable = body === undefined && idempotent.has(method) && !tried.answered;
-    return repeatable && isStaleConnection(error) ? this.#engine.pick(this.#service) : undefined;
+    return repeatable && isStaleConnection(error)
+      ? this.#engine.pick(this.#policy, this.#call, [])
+      : undefined;
   }
 }
 

@@ -1,12 +1,13 @@
 import { once, Refusal } from "@tocsin/shared";
 import type { Clock, Log, Random } from "@tocsin/shared";
-import type { Answer, UpstreamTimeouts } from "./attempt.ts";
+import type { Answer } from "./attempt.ts";
 import { Balance } from "./balance.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Evidence } from "./evidence.ts";
 import { Delivery } from "./delivery.ts";
 import type { Call, Engine } from "./delivery.ts";
 import type { Instances, UpstreamInstance } from "./instances.ts";
+import type { ServicePolicy } from "@tocsin/shared/contract";
 import { Pools } from "./pools.ts";
 
 export interface Upstreams extends AsyncDisposable {
@@ -17,7 +18,7 @@ export interface Upstreams extends AsyncDisposable {
    * @returns the answer when its headers are there; the body follows
    * @throws Refusal service-unavailable, upstream-failed, upstream-timeout, request-timeout; what `call.delivery.abort` was given
    */
-  send(call: Call, service: string, timeouts: UpstreamTimeouts, headers: string[]): Promise<Answer>;
+  send(call: Call, policy: ServicePolicy, headers: string[]): Promise<Answer>;
   /** What requests found out about instances. */
   readonly evidence: Pick<Evidence, "take" | "onStreak">;
   /** Looks at the instances again: pools of those that are gone are closed. Also done when a request notices. */
@@ -51,13 +52,17 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     pools.keep((key) => known.has(key));
   }
 
-  function pick(service: string, except?: string): UpstreamInstance | undefined {
+  function pick(
+    { service }: ServicePolicy,
+    _call: Call,
+    tried: readonly string[],
+  ): UpstreamInstance | undefined {
     refresh();
     const list = instances!.of(service);
     if (list === undefined) return undefined;
     let balance = balances.get(service);
     if (balance === undefined) balances.set(service, (balance = new Balance(random)));
-    return balance.pick(list, except);
+    return balance.pick(list, { tried, lets: undefined, key: undefined });
   }
 
   const evidence = new Evidence();
@@ -66,11 +71,11 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   return {
     evidence,
     refresh,
-    send(call, service, timeouts, headers) {
-      const instance = pick(service);
+    send(call, policy, headers) {
+      const instance = pick(policy, call, []);
       if (instance === undefined) return Promise.reject(new Refusal("service-unavailable"));
       return new Promise((resolve, reject) => {
-        new Delivery(engine, call, service, timeouts, headers, resolve, reject).attempt(instance);
+        new Delivery(engine, call, policy, headers, resolve, reject).attempt(instance);
       });
     },
     [Symbol.asyncDispose]: once(async () => {

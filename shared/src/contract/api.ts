@@ -3,7 +3,7 @@
  */
 import { z } from "zod";
 import { Name } from "../names.ts";
-import { InstanceUrl } from "./config.ts";
+import { InstanceUrl } from "./service.ts";
 import { UnixSeconds } from "./entries.ts";
 import { JournalReport } from "./messages.ts";
 import { Duration } from "./units.ts";

@@ -6,7 +6,9 @@
 import { z } from "zod";
 import { Name } from "../names.ts";
 import { inconsistencies } from "./references.ts";
-import { HostPattern, methods, Path, RouteMatch } from "./route-match.ts";
+import { HostPattern, methods, Path } from "./route-match.ts";
+import { Auth, Route, WebSocketPolicy } from "./route.ts";
+import { Service } from "./service.ts";
 import { AddressBlock, Duration, Size } from "./units.ts";
 
 export const Algorithm = z.enum([
@@ -119,153 +121,6 @@ export const Issuer = z
   });
 export type Issuer = z.infer<typeof Issuer>;
 
-const AnyAll = z
-  .strictObject({
-    any: z.array(z.string().min(1)).min(1).optional(),
-    all: z.array(z.string().min(1)).min(1).optional(),
-  })
-  .refine(
-    (needs) => needs.any !== undefined || needs.all !== undefined,
-    "write any: [...], all: [...], or both",
-  );
-
-const authModes = ["required", "optional", "none"] as const;
-const AuthPolicy = z.strictObject({
-  mode: z
-    .enum(authModes)
-    .describe(
-      "required: no credential, no entry. optional: anonymous is fine, a bad credential is not. none: credentials are not looked at.",
-    ),
-  via: z
-    .array(z.enum(["jwt"]))
-    .min(1)
-    .default(["jwt"])
-    .describe("Kinds of credential that are accepted."),
-  roles: AnyAll.optional().describe("Roles that the principal needs."),
-  scopes: AnyAll.optional().describe("Scopes that the principal needs."),
-});
-export type AuthPolicy = z.infer<typeof AuthPolicy>;
-
-/** `auth: required` is short for `auth: { mode: required }`. Default: required. */
-export const Auth = z
-  .union([z.enum(authModes).transform((mode): AuthPolicy => ({ mode, via: ["jwt"] })), AuthPolicy])
-  .superRefine((auth, context) => {
-    if (auth.mode !== "required" && (auth.roles ?? auth.scopes)) {
-      context.addIssue({
-        code: "custom",
-        path: [auth.roles ? "roles" : "scopes"],
-        message: `roles and scopes need mode: required, found ${auth.mode}`,
-      });
-    }
-  });
-
-export const HealthPolicy = z.strictObject({
-  path: Path.optional().describe(
-    "Probed with GET; 2xx is well. Absent: an instance that accepts connections is well.",
-  ),
-  interval: Duration({ min: "100ms", max: "1h" })
-    .prefault("5s")
-    .describe("Time between two probes. Default 5s."),
-  timeout: Duration({ min: "10ms", max: "1m" })
-    .prefault("2s")
-    .describe("Time a probe may take. Default 2s."),
-  healthyAfter: z
-    .int()
-    .min(1)
-    .max(100)
-    .default(1)
-    .describe(
-      "Good probes in a row that bring an unhealthy instance back. The first probe of a new instance decides at once. Default 1.",
-    ),
-  unhealthyAfter: z
-    .int()
-    .min(1)
-    .max(100)
-    .default(3)
-    .describe("Bad probes in a row that take an instance out. Default 3."),
-});
-export type HealthPolicy = z.infer<typeof HealthPolicy>;
-
-export const Timeouts = z.strictObject({
-  connect: Duration({ min: "10ms", max: "1m" })
-    .prefault("1s")
-    .describe("Time to open a connection. Default 1s."),
-  firstByte: Duration({ min: "10ms", max: "1h" })
-    .prefault("10s")
-    .describe("Time to wait for response headers. Default 10s."),
-  idle: Duration({ min: "10ms", max: "24h" })
-    .prefault("60s")
-    .describe("Longest silence within a response body. Default 60s."),
-  total: Duration({ min: "10ms", max: "24h" })
-    .optional()
-    .describe("Time for the whole exchange. Default: no limit."),
-});
-export type Timeouts = z.infer<typeof Timeouts>;
-
-/** Scheme, host and port of an instance; a path would silently be dropped, so it is refused. */
-export const InstanceUrl = z
-  .url({
-    protocol: /^https?$/,
-    error: (issue) => `${JSON.stringify(issue.input)} is not an http or https URL`,
-  })
-  .superRefine((text, context) => {
-    const url = URL.parse(text);
-    if (!url) return;
-    if (url.username !== "" || url.password !== "")
-      context.addIssue({ code: "custom", message: "an instance URL has no user information" });
-    if ((url.pathname !== "/" && url.pathname !== "") || url.search !== "" || url.hash !== "") {
-      context.addIssue({
-        code: "custom",
-        message: `an instance URL is scheme, host and port, found ${JSON.stringify(text)}`,
-      });
-    }
-  })
-  .transform((text) => URL.parse(text)?.origin ?? text);
-
-export const StaticInstance = z.strictObject({
-  url: InstanceUrl,
-  weight: z
-    .int()
-    .min(1)
-    .max(1000)
-    .default(1)
-    .describe("Share of the requests, relative to the others. Default 1."),
-  zone: Name.optional(),
-});
-
-export const Service = z.strictObject({
-  instances: z
-    .array(StaticInstance)
-    .default([])
-    .describe("Instances that do not register themselves."),
-  balance: z
-    .strictObject({ algorithm: z.literal("weighted-round-robin") })
-    .default({ algorithm: "weighted-round-robin" }),
-  health: HealthPolicy.prefault({}),
-  timeouts: Timeouts.prefault({}),
-});
-export type Service = z.infer<typeof Service>;
-
-export const Revocation = z.strictObject({
-  maxStaleness: Duration({ min: "1s", max: "24h" })
-    .prefault("60s")
-    .describe("How old the knowledge of revocations may be. Default 60s."),
-  onStale: z
-    .enum(["allow", "deny"])
-    .optional()
-    .describe("What happens beyond that. Default allow, on strict routes deny."),
-  strict: z.boolean().default(false),
-});
-
-export const Route = z.strictObject({
-  id: Name.describe("Names the route in metrics, logs and errors."),
-  match: RouteMatch,
-  service: Name.describe("A service under `services`."),
-  auth: Auth.prefault("required").describe("Who may come in. Default: required."),
-  revocation: Revocation.prefault({}),
-});
-export type Route = z.infer<typeof Route>;
-
 export const Listen = z.strictObject({
   hosts: z
     .array(HostPattern)
@@ -290,6 +145,19 @@ export const Listen = z.strictObject({
       headersTimeout: Duration({ min: "1s", max: "10m" })
         .prefault("10s")
         .describe("Time in which a request's head must arrive, else 408. Default 10s."),
+      bodyTimeout: Duration({ min: "1s", max: "1h" })
+        .prefault("60s")
+        .describe("Longest pause within a request body, else 408. Default 60s."),
+      writeTimeout: Duration({ min: "1s", max: "1h" })
+        .prefault("60s")
+        .describe(
+          "How long a client may take nothing of a reply that is ready; then the connection is cut. Default 60s.",
+        ),
+      matchBody: Size({ min: "1KiB", max: "10MiB" })
+        .prefault("64KiB")
+        .describe(
+          "How much of a body is read before its route is known, on paths where routes depend on it; more is 413. Default 64KiB.",
+        ),
       connectionsPerAddress: z
         .int()
         .min(1)
@@ -312,7 +180,13 @@ export const UrlRule = z
 
 export const Discovery = z.strictObject({
   autoRoutes: z
-    .strictObject({ prefix: Path.default("/api"), auth: Auth.prefault("required") })
+    .strictObject({
+      prefix: Path.default("/api"),
+      auth: Auth.prefault("required"),
+      websocket: WebSocketPolicy.optional().describe(
+        "Whether and how WebSockets come through. Default: they do not.",
+      ),
+    })
     .optional()
     .describe(
       "Every service that has instances is reachable at {prefix}/{service}/… . On by default when there are no routes.",

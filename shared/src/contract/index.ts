@@ -19,20 +19,19 @@ export {
   ServiceView,
 } from "./api.ts";
 export type { RegistrationInput } from "./api.ts";
+export { Algorithm, Config, Issuer, Listen, UrlRule } from "./config.ts";
+export { Auth, Fallback, Route, WebSocketPolicy } from "./route.ts";
+export type { AuthPolicy } from "./route.ts";
+export type { ServicePolicy } from "./service.ts";
 export {
-  Algorithm,
-  Auth,
-  Config,
+  BalancePolicy,
+  CircuitPolicy,
   HealthPolicy,
-  Issuer,
-  Listen,
-  Route,
+  RetryPolicy,
   Service,
   StaticInstance,
   Timeouts,
-  UrlRule,
-} from "./config.ts";
-export type { AuthPolicy } from "./config.ts";
+} from "./service.ts";
 export { methods, RouteMatch } from "./route-match.ts";
 export type { Method } from "./route-match.ts";
 export {

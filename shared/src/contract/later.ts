@@ -6,29 +6,14 @@ const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
   [/^$/, ["cors", "limits", "caches"]],
   [/^listen$/, ["healthPath"]],
   [/^identity$/, ["apiKeys", "sessions", "users"]],
-  [/^services\.[^.]+$/, ["circuit", "retry", "external", "credentials"]],
-  [/^services\.[^.]+\.balance$/, ["on"]],
+  [/^services\.[^.]+$/, ["external", "credentials"]],
   [
     /^routes\.\d+$/,
-    [
-      "limits",
-      "cache",
-      "cacheTags",
-      "rewrite",
-      "version",
-      "validate",
-      "transform",
-      "websocket",
-      "graphql",
-      "weights",
-      "fallback",
-    ],
+    ["limits", "cache", "cacheTags", "rewrite", "version", "validate", "transform", "graphql"],
   ],
-  [/^routes\.\d+\.match$/, ["body"]],
 ];
 
 const laterValues: readonly (readonly [path: RegExp, values: readonly unknown[]])[] = [
-  [/^services\.[^.]+\.balance\.algorithm$/, ["least-requests", "consistent-hash"]],
   [/^(routes\.\d+|discovery\.autoRoutes)\.auth\.via\.\d+$/, ["api-key", "session"]],
 ];
 

@@ -43,7 +43,7 @@ const unusable =
   /^(host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-length|expect|via|forwarded|authorization|proxy-.*|x-forwarded-.*|x-user-.*|x-auth-.*|x-request-id|x-real-ip|traceparent|tracestate)$/;
 
 /** RFC 9110 §5.1: names are tokens, and their case does not matter. */
-const fieldName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+export const fieldName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 
 const Value = z.string().min(1).max(1_024);
 
@@ -89,6 +89,19 @@ export const RouteMatch = z.strictObject({
     .record(z.string().min(1).max(256), Value)
     .optional()
     .describe("Values that query parameters must have, decoded; `*` is any value."),
+  body: z
+    .record(
+      z.string().regex(/^(\/([^~/]|~[01])*)+$/, {
+        error: (issue) =>
+          `${JSON.stringify(issue.input)} is not a JSON pointer (RFC 6901): write /plan or /items/0/kind`,
+      }),
+      z.union([Value, z.number(), z.boolean()]),
+    )
+    .refine((members) => Object.keys(members).length > 0, "name at least one member")
+    .optional()
+    .describe(
+      "Values that members of a JSON body must have, by JSON pointer; `*` is any value. The body is read first, up to listen.limits.matchBody.",
+    ),
 });
 export type RouteMatch = z.infer<typeof RouteMatch>;
 

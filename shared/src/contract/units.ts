@@ -74,6 +74,24 @@ export function Size(bounds: { min: string; max: string }) {
     .describe(`A size (16KiB, 10MiB), ${bounds.min} to ${bounds.max}.`);
 }
 
+/** Text such as `20%`; becomes a share, 0 to 1. */
+export function Percentage(bounds: { min: number; max: number }) {
+  return z
+    .string()
+    .transform((text, context) => {
+      const percent = /^\d{1,3}(\.\d{1,3})?%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
+      if (percent >= bounds.min && percent <= bounds.max) return percent / 100;
+      context.addIssue({
+        code: "custom",
+        message: Number.isNaN(percent)
+          ? `${JSON.stringify(text)} is not a percentage: write 20%`
+          : `${text} is out of range: ${bounds.min}% to ${bounds.max}%`,
+      });
+      return z.NEVER;
+    })
+    .describe(`A percentage (20%), ${bounds.min}% to ${bounds.max}%.`);
+}
+
 /** Whether a text is an address (`10.0.0.1`, `::1`) or a block of them (`10.0.0.0/8`). */
 export function isAddressBlock(text: string): boolean {
   const [address = "", bits, ...rest] = text.split("/");
