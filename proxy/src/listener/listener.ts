@@ -148,6 +148,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     const gate = options.gate();
     const exchange = admit(request, connection, gate, clock);
     response.exchange = exchange;
+    exchange.informant = response;
     response.connectionState = connection;
     deadlines.stop(connection);
     connection.newest = response;

@@ -95,8 +95,11 @@ class ReplySink extends Deadline implements ByteSink {
     return false;
   }
 
-  end(last?: Uint8Array): void {
+  end(last?: Uint8Array, trailers?: readonly string[]): void {
     if (last !== undefined) this.#exchange.bytesOut += last.byteLength;
+    // Only to who asked for them (RFC 9110 §6.5.1), and where the coding has a place for them.
+    if (trailers !== undefined && this.#exchange.head.wantsTrailers)
+      this.#response.addTrailers(pairs(trailers));
     finish(this.#response, last, this.#options);
   }
 
@@ -150,4 +153,11 @@ function end(response: ExchangeResponse, last: Uint8Array | undefined): void {
   else if (last.byteLength <= onePieceBytes && Buffer.isBuffer(last))
     response.end(last.toString("latin1"), "latin1");
   else response.end(last);
+}
+
+function pairs(list: readonly string[]): [string, string][] {
+  const all: [string, string][] = [];
+  for (let index = 0; index + 1 < list.length; index += 2)
+    all.push([list[index]!, list[index + 1]!]);
+  return all;
 }

@@ -6,4 +6,10 @@ import type { Connection } from "./connection.ts";
 export class ExchangeResponse extends ServerResponse {
   exchange: Exchange | undefined = undefined;
   connectionState: Connection | undefined = undefined;
+
+  /** Passes an interim answer on (RFC 9110 §15.2), unless the final one has begun or the client is too old to know of such. */
+  inform(status: number, headers: string[]): void {
+    if (this.headersSent || this.destroyed || this.req.httpVersionMinor === 0) return;
+    this.writeInformation(status, headers);
+  }
 }

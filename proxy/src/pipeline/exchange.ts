@@ -59,6 +59,8 @@ export class Exchange {
 
   /** What ends the exchange with the upstream from outside. Set when there is one. */
   delivery: { abort(reason: Error): void } | undefined = undefined;
+  /** Takes interim answers on to the client. Set by the listener. */
+  informant: { inform(status: number, headers: string[]): void } | undefined = undefined;
   /** Called once when the last byte of the reply is handed over, or never will be. Set by `observe`. */
   over: ((exchange: Exchange) => void) | undefined = undefined;
 

@@ -97,7 +97,7 @@ test("hop-by-hop fields, and all that Connection names, stop here", async () => 
     "Keep-Alive: timeout=9",
     "Proxy-Connection: keep-alive",
     "Proxy-Authorization: Basic eA==",
-    "TE: trailers",
+    "TE: gzip;q=0.5",
     "Upgrade: h2c",
     "HTTP2-Settings: AAMAAABkAAQAAP__",
     "Connection: X-Secret, te",
@@ -256,7 +256,7 @@ test("a body keeps its framing on the way to the upstream", async () => {
   await using both = await pair();
   const head = "POST / HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n";
   await converse(both.port, `${head}Content-Length: 3\r\n\r\nabc`);
-  expect(both.origin.received()).toMatch(/content-length: 3\r\n\r\nabc$/i);
+  expect(both.origin.received()).toMatch(/\r\nContent-Length: 3\r\n(?:[^\r]+\r\n)*\r\nabc$/);
   await using chunked = await pair();
   await converse(chunked.port, `${head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`);
   expect(chunked.origin.received()).toMatch(

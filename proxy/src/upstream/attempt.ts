@@ -1,10 +1,13 @@
 import type { Readable } from "node:stream";
 import type { Milliseconds } from "@tocsin/shared";
-import type { Dispatcher } from "undici";
 import type { ByteSink, ByteSource } from "./byte-stream.ts";
 import { Deadline } from "./deadlines.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { downstreamHeaders } from "./response-headers.ts";
+import type { ConnectFailure } from "./dial.ts";
+import type { AnswerHead } from "./http1/answer-head.ts";
+import type { AnswerHandler, Connection } from "./http1/connection.ts";
+import type { Pool, Waiting } from "./http1/pool.ts";
+import { requestText } from "./http1/request-text.ts";
 
 /** Times that an exchange with an upstream may take, in milliseconds. */
 export interface UpstreamTimeouts {
@@ -20,7 +23,7 @@ export interface UpstreamTimeouts {
 
 export interface Answer {
   readonly status: number;
-  /** Names and values in turn; lower-case names, repeats kept in order. */
+  /** Names and values in turn as they came: order, case and repeats kept. */
   readonly headers: string[];
   /** Undefined: an answer without a body (HEAD, 204, 304). */
   readonly body: ByteSource | undefined;
@@ -41,15 +44,14 @@ export class UploadStalled extends Error {
   override readonly name = "UploadStalled";
 }
 
-/** How long a client may pause within a request body, in milliseconds. */
-const uploadPauseMs = 60_000;
-
 /** Bytes of a body that are kept for a sink which has not started; beyond that the upstream waits. */
 const queuedAtMost = 64 * 1024;
 
 /** Who wants the outcome of an attempt. */
 export interface AttemptOwner {
   answered(answer: Answer): void;
+  /** An interim answer that a client may care for, 103 for example (RFC 9110 §15.2). */
+  interim(status: number, headers: string[]): void;
   /** There will be no answer. */
   failed(attempt: Attempt, error: Error): void;
   /** An answer was there, and now it is whole, or broken off. */
@@ -59,22 +61,24 @@ export interface AttemptOwner {
 /**
  * One try at one instance: the request on its way out, and the answer on its way back.
  *
- * It is the handler that undici calls, the wait that may run out and the source of the body in one object, because there is one
- * for every request.
+ * It is who waits for a connection, who hears what comes on it, the wait that may run out and the source of the body in one object,
+ * because there is one for every request.
  */
-export class Attempt extends Deadline implements Dispatcher.DispatchHandler, ByteSource {
+export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSource {
   /** The request is (about to be) on the wire: before this, another instance may have it without risk. */
   sent = false;
-  /** The first byte of an answer came. */
+  /** The head of an answer came. */
   answered = false;
 
   readonly #deadlines: Deadlines;
   readonly #timeouts: UpstreamTimeouts;
-  readonly #upload: Readable | undefined;
-  readonly #bodyless: boolean;
+  readonly #method: string;
+  readonly #target: string;
+  readonly #headers: readonly string[];
+  readonly #upload: Readable | Uint8Array | undefined;
   readonly #owner: AttemptOwner;
-  #controller: Dispatcher.DispatchController | undefined = undefined;
-  #uploading: boolean;
+  #pool: Pool | undefined = undefined;
+  #connection: Connection | undefined = undefined;
   /** The promise of an answer is settled, one way or the other. */
   #settled = false;
   /** Nothing comes any more: whole, broken or unwanted. */
@@ -83,126 +87,148 @@ export class Attempt extends Deadline implements Dispatcher.DispatchHandler, Byt
   #sink: ByteSink | undefined = undefined;
   #queue: Uint8Array[] | undefined = undefined;
   #queuedBytes = 0;
+  #trailers: readonly string[] | undefined = undefined;
 
+  /**
+   * @param headers names and values in turn, hop-by-hop fields left out; without Content-Length a body goes out in chunks
+   * @param upload the whole body, or a stream of it; undefined: none
+   */
   constructor(
     deadlines: Deadlines,
     timeouts: UpstreamTimeouts,
     method: string,
-    upload: Readable | undefined,
+    target: string,
+    headers: readonly string[],
+    upload: Readable | Uint8Array | undefined,
     owner: AttemptOwner,
   ) {
     super();
     this.#deadlines = deadlines;
     this.#timeouts = timeouts;
-    this.#bodyless = method === "HEAD";
+    this.#method = method;
+    this.#target = target;
+    this.#headers = headers;
     this.#upload = upload;
-    this.#uploading = upload !== undefined;
     this.#owner = owner;
-    deadlines.start(this, timeouts.connect);
+  }
+
+  /** Asks for a connection, and goes on from there. */
+  go(pool: Pool): void {
+    this.#pool = pool;
+    this.#deadlines.start(this, this.#timeouts.connect);
+    pool.take(this, this.#timeouts.connect);
   }
 
   /** Ends the attempt; the instance is told by closing the connection. Nothing happens when it is over. */
   abort(reason: Error): void {
     if (this.#over) return;
-    this.#finish();
+    this.#leave();
     this.#failure = reason;
     this.#sink = undefined;
     this.#queue = undefined;
-    if (!this.#settled) {
-      this.#settled = true;
-      this.#owner.failed(this, reason);
-    }
-    this.#controller?.abort(reason);
+    this.#finish();
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#owner.failed(this, reason);
+  }
+
+  /** Ends the attempt as a failure of the other side: who waits for an answer or for more of its body hears of it. */
+  break(error: Error): void {
+    if (this.#over) return;
+    this.#leave();
+    this.failed(error);
   }
 
   // ---- the wait
 
   expire(): void {
-    if (!this.sent) return this.break(new UpstreamTimeout("connect"));
-    if (this.#settled) return this.break(new UpstreamTimeout("idle"));
-    // Waiting for the client is not the upstream's fault, and has a patience of its own.
-    if (this.#uploading && this.#upload!.readableFlowing && !this.#upload!.destroyed)
-      return this.break(new UploadStalled("the client stopped sending"));
-    this.break(new UpstreamTimeout("first-byte"));
+    this.break(new UpstreamTimeout(!this.sent ? "connect" : this.#settled ? "idle" : "first-byte"));
   }
 
-  // ---- what undici calls
+  // ---- the connection
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    // Given up while it waited for a connection.
-    if (this.#over) return controller.abort(this.#failure!);
+  connected(connection: Connection): void {
+    this.#deadlines.stop(this);
     this.sent = true;
-    this.#deadlines.start(this, this.#uploading ? uploadPauseMs : this.#timeouts.firstByte);
-  }
-
-  onBodySent(): void {
-    if (!this.#over && !this.#settled)
-      // While the upstream does not read, the time to answer runs; while the client does not send, its patience.
-      this.#deadlines.start(
+    this.#connection = connection;
+    const upload = this.#upload;
+    const chunked = upload !== undefined && !this.#headers.includes("Content-Length");
+    try {
+      connection.send(
+        {
+          method: this.#method,
+          head: requestText(
+            this.#method,
+            this.#target,
+            this.#pool!.host,
+            this.#headers,
+            upload === undefined ? empty(this.#method) : chunked ? chunkedFraming : "",
+          ),
+          body: upload,
+          chunked,
+        },
         this,
-        this.#upload!.readableFlowing ? uploadPauseMs : this.#timeouts.firstByte,
       );
+    } catch (error) {
+      this.break(error as Error);
+    }
   }
 
-  onRequestSent(): void {
-    if (!this.#uploading) return;
-    this.#uploading = false;
+  notConnected(failure: ConnectFailure): void {
+    this.failed(failure);
+  }
+
+  blocked(isBlocked: boolean): void {
+    if (this.#over || this.#settled) return;
+    // While the instance does not read, the time to answer runs. While the client does not send, its own patience does.
+    if (isBlocked) this.#deadlines.start(this, this.#timeouts.firstByte);
+    else this.#deadlines.stop(this);
+  }
+
+  /** The request is out: from here on the instance is waited for. */
+  requestSent(): void {
     if (!this.#over && !this.#settled) this.#deadlines.start(this, this.#timeouts.firstByte);
   }
 
-  onResponseStarted(): void {
-    this.answered = true;
+  interim(status: number, fields: string[]): void {
+    this.#owner.interim(status, fields);
   }
 
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    // Interim answers (RFC 9110 §15.2) are for us; the final one follows.
-    if (status < 200 || this.#over) return;
-    let list: string[];
-    try {
-      list = downstreamHeaders(status, headers);
-    } catch (error) {
-      return this.break(error as Error);
-    }
+  head({ status, passing }: AnswerHead): void {
+    this.answered = true;
     this.#settled = true;
     // The body's silence is timed from when somebody listens: nearly always it is there by then.
     this.#deadlines.stop(this);
-    const empty = this.#bodyless || status === 204 || status === 304;
-    this.#owner.answered({ status, headers: list, body: empty ? undefined : this });
-    this.#controller = controller;
+    const bodyless = this.#method === "HEAD" || status === 204 || status === 304;
+    this.#owner.answered({ status, headers: passing, body: bodyless ? undefined : this });
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    if (this.#over) return;
+  data(bytes: Uint8Array): void {
     if (this.#sink !== undefined) {
-      if (this.#sink.write(chunk)) this.#deadlines.start(this, this.#timeouts.idle);
-      else this.#pause(controller);
+      if (this.#sink.write(bytes)) this.#deadlines.start(this, this.#timeouts.idle);
+      else this.#pause();
       return;
     }
-    (this.#queue ??= []).push(chunk);
-    this.#queuedBytes += chunk.byteLength;
-    if (this.#queuedBytes > queuedAtMost) this.#pause(controller);
+    (this.#queue ??= []).push(bytes);
+    this.#queuedBytes += bytes.byteLength;
+    if (this.#queuedBytes > queuedAtMost) this.#pause();
   }
 
-  onResponseEnd(): void {
-    if (this.#over) return;
+  end(trailers: readonly string[]): void {
+    this.#trailers = trailers.length === 0 ? undefined : trailers;
+    this.#connection = undefined;
     this.#finish();
-    this.#sink?.end();
+    this.#sink?.end(undefined, this.#trailers);
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+  failed(error: Error): void {
     if (this.#over) return;
-    this.#finish();
+    this.#connection = undefined;
     this.#failure = error;
-    if (this.#settled) this.#sink?.fail(error);
-    else {
-      this.#settled = true;
-      this.#owner.failed(this, error);
-    }
+    this.#finish();
+    if (this.#settled) return this.#sink?.fail(error);
+    this.#settled = true;
+    this.#owner.failed(this, error);
   }
 
   // ---- the body, for whom it is
@@ -214,29 +240,29 @@ export class Attempt extends Deadline implements Dispatcher.DispatchHandler, Byt
     let open = true;
     if (queue !== undefined) {
       for (const [index, chunk] of queue.entries()) {
-        if (whole && index === queue.length - 1) return sink.end(chunk);
+        if (whole && index === queue.length - 1) return sink.end(chunk, this.#trailers);
         open = sink.write(chunk);
       }
     }
-    if (whole) return sink.end();
+    if (whole) return sink.end(undefined, this.#trailers);
     if (this.#over) return sink.fail(this.#failure!);
     this.#sink = sink;
     this.#deadlines.start(this, this.#timeouts.idle);
     if (this.#queuedBytes > queuedAtMost) {
       if (open) this.resume();
-    } else if (!open) this.#pause(this.#controller!);
+    } else if (!open) this.#pause();
   }
 
   resume(): void {
     if (this.#over) return;
     this.#deadlines.start(this, this.#timeouts.idle);
-    this.#controller?.resume();
+    this.#connection?.resume();
   }
 
-  #pause(controller: Dispatcher.DispatchController): void {
+  #pause(): void {
     // The silence that follows is ours.
     this.#deadlines.stop(this);
-    controller.pause();
+    this.#connection?.pause();
   }
 
   #finish(): void {
@@ -245,11 +271,17 @@ export class Attempt extends Deadline implements Dispatcher.DispatchHandler, Byt
     if (this.#settled) this.#owner.over();
   }
 
-  /** Ends the attempt as a failure of the other side: who waits for an answer or for more of its body hears of it. */
-  break(error: Error): void {
-    if (this.#over) return;
-    const controller = this.#controller;
-    this.onResponseError(null, error);
-    controller?.abort(error);
+  /** Nothing more is wanted from the other side. */
+  #leave(): void {
+    if (this.#connection !== undefined) this.#connection.destroy();
+    else this.#pool?.forget(this);
+    this.#connection = undefined;
   }
+}
+
+const chunkedFraming = "Transfer-Encoding: chunked\r\n";
+
+/** RFC 9110 §8.6: a method that usually has a body says when it has none. */
+function empty(method: string): string {
+  return method === "POST" || method === "PUT" || method === "PATCH" ? "Content-Length: 0\r\n" : "";
 }

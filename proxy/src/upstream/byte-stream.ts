@@ -7,8 +7,11 @@
 export interface ByteSink {
   /** Takes a chunk. False: nothing more until {@link ByteSource.resume}. */
   write(chunk: Uint8Array): boolean;
-  /** The body is whole. `last` is its last chunk, so that a small body goes out as one write. */
-  end(last?: Uint8Array): void;
+  /**
+   * The body is whole. `last` is its last chunk, so that a small body goes out as one write. `trailers`: fields that follow the body,
+   * names and values in turn.
+   */
+  end(last?: Uint8Array, trailers?: readonly string[]): void;
   /** The body broke off: what was written so far must not look whole. */
   fail(error: Error): void;
 }

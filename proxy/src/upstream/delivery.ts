@@ -8,7 +8,8 @@ import type { Deadlines } from "./deadlines.ts";
 import type { Evidence } from "./evidence.ts";
 import type { UpstreamInstance } from "./instances.ts";
 import type { ServicePolicy } from "@tocsin/shared/contract";
-import { ConnectFailure, isStaleConnection } from "./pools.ts";
+import { ConnectFailure, ConnectTimeout } from "./dial.ts";
+import { isStaleConnection } from "./pools.ts";
 import type { Pools } from "./pools.ts";
 
 /** A request for a service, and what becomes known about it on the way. */
@@ -22,6 +23,8 @@ export interface Call {
   instance: string | undefined;
   /** Set to when the headers of the answer came, or it was clear that none will; on the monotonic clock. */
   answeredAt: Milliseconds;
+  /** Takes interim answers (RFC 9110 §15.2) on to the client. Undefined: nobody does. */
+  readonly informant: { inform(status: number, headers: string[]): void } | undefined;
   /** Set to what ends the exchange with the upstream from outside. */
   delivery: { abort(reason: Error): void } | undefined;
 }
@@ -82,11 +85,9 @@ export class Delivery extends Deadline implements AttemptOwner {
     const { timeouts } = this.#policy;
     this.#call.instance = instance.instance;
     this.#instance = instance;
-    const attempt = new Attempt(deadlines, timeouts, method, body, this);
+    const attempt = new Attempt(deadlines, timeouts, method, target, this.#headers, body, this);
     this.#current = attempt;
-    pools
-      .of(instance, timeouts.connect)
-      .dispatch({ path: target, method, headers: this.#headers, body: body ?? null }, attempt);
+    attempt.go(pools.of(instance));
   }
 
   /** Ends it from outside: nobody wants the answer any more. */
@@ -105,6 +106,10 @@ export class Delivery extends Deadline implements AttemptOwner {
     this.#call.answeredAt = this.#engine.clock.monotonic();
     this.#engine.evidence.answered(this.#instance!);
     this.#resolve(answer);
+  }
+
+  interim(status: number, headers: string[]): void {
+    this.#call.informant?.inform(status, headers);
   }
 
   failed(attempt: Attempt, error: Error): void {
@@ -157,13 +162,7 @@ function isConnectTimeout(error: Error): boolean {
 function refusalOf(error: Error, service: string): Error {
   if (error instanceof Refusal || error.name === "Aborted") return error;
   if (error instanceof UploadStalled) return new Refusal("request-timeout", { cause: error });
-  const timeout =
-    error instanceof UpstreamTimeout ||
-    (error instanceof ConnectFailure && hasCode(error.cause, "UND_ERR_CONNECT_TIMEOUT"));
+  const timeout = error instanceof UpstreamTimeout || error instanceof ConnectTimeout;
   const cause = new Error(`service ${service}: ${messageOf(error)}`, { cause: error });
   return new Refusal(timeout ? "upstream-timeout" : "upstream-failed", { cause });
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return typeof error === "object" && error !== null && (error as { code?: unknown }).code === code;
 }

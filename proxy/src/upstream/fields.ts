@@ -22,13 +22,14 @@ export const aboutClient = 13;
 export const traceparent = 14;
 export const tracestate = 15;
 export const via = 16;
+export const te = 17;
 
 const kinds: Readonly<Record<string, number>> = {
   // RFC 9110 §7.6.1: these belong to one connection. `Connection` itself is read for the names that it adds.
   connection,
   "keep-alive": drop,
   "proxy-connection": drop,
-  te: drop,
+  te,
   // Trailers from clients are dropped, so their announcement is too.
   trailer: drop,
   "transfer-encoding": transferEncoding,

@@ -25,6 +25,8 @@ export class RequestHead {
   /** Fields that pass from a trusted peer only. */
   aboutClient: string[] | undefined = undefined;
   tracestate: string | undefined = undefined;
+  /** The client takes trailer fields (`TE: trailers`, RFC 9110 §10.1.4). */
+  wantsTrailers = false;
   /** Names, values and separators, in bytes. */
   bytes = 0;
   /** Why this request is refused; undefined when its fields are in order. A sentence for the client. */
@@ -96,6 +98,9 @@ export function readHead(raw: readonly string[]): RequestHead {
         break;
       case fields.aboutClient:
         (head.aboutClient ??= []).push(name, value);
+        break;
+      case fields.te:
+        if (/(?:^|,)\s*trailers\s*(?:,|$)/i.test(value)) head.wantsTrailers = true;
         break;
       case fields.traceparent:
         traceparents += 1;

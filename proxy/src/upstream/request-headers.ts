@@ -69,6 +69,8 @@ export function upstreamHeaders(
   headers.push("traceparent", traceparent);
   if (head.tracestate !== undefined) headers.push("tracestate", head.tracestate);
   headers.push("Via", extended(head.via, received));
+  // `TE` belongs to one connection: ours asks for what the client's asked (RFC 9110 §10.1.4).
+  if (head.wantsTrailers) headers.push("TE", "trailers", "Connection", "TE");
   return headers;
 }
 

@@ -35,8 +35,8 @@ export interface UpstreamsOptions {
 
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
   const { clock, random, log } = options;
-  const pools = new Pools();
   const deadlines = new Deadlines(clock);
+  const pools = new Pools(clock, deadlines);
   const balances = new Map<string, Balance>();
   let instances: Instances | undefined;
 
