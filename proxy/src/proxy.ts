@@ -33,7 +33,7 @@ export interface ProxyOptions {
   readonly random: Random;
   readonly log: Log;
   /** Takes the access log, whole JSON lines at a time. Absent: there is none. */
-  readonly accessLines?: (lines: string) => void;
+  readonly accessLines?: (lines: Buffer) => void;
   /** Public listener. */
   readonly listen: Address;
   readonly probeListen: Address;

@@ -10,9 +10,9 @@ export interface Log {
   child(fields: object): Log;
   /**
    * Takes whole lines of JSON as they are, for what writes one for every request and cannot afford the way of the other lines.
-   * Nothing is redacted and no fields are added. Absent: such lines go nowhere.
+   * Nothing is redacted and no fields are added. The bytes must not be changed afterwards. Absent: such lines go nowhere.
    */
-  lines?(text: string): void;
+  lines?(bytes: Buffer): void;
 }
 
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
@@ -54,7 +54,7 @@ export interface LogOptions {
 
 export interface FlushableLog extends Log {
   /** Takes whole JSON lines as they are, where `info` is logged. */
-  lines(text: string): void;
+  lines(bytes: Buffer): void;
   /** Writes what is buffered, now. Call it before the process ends. */
   flush(): void;
 }
@@ -66,6 +66,8 @@ export function createLog(options: LogOptions): FlushableLog {
     sync: false,
     minLength: 4096,
     periodicFlush: 100,
+    // Bytes, so that those of whoever has them already are not made a text first.
+    contentMode: "buffer",
   });
   const lines = pino(
     {
@@ -75,11 +77,11 @@ export function createLog(options: LogOptions): FlushableLog {
       formatters: { level: (label) => ({ level: label }) },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
     },
-    file,
+    { write: (line) => void file.write(Buffer.from(line) as unknown as string) },
   );
   return Object.assign(lines, {
-    lines(text: string) {
-      if (lines.isLevelEnabled("info")) file.write(text);
+    lines(bytes: Buffer) {
+      if (lines.isLevelEnabled("info")) file.write(bytes as unknown as string);
     },
     flush() {
       // A destination that has not opened yet, or is already closed, has nothing that could be written.

@@ -48,18 +48,18 @@ const batchAgeMs: Milliseconds = 100;
  * It does not go through the general logger, where a line costs about 13 µs of a request's 45: here the text is put together
  * as it stands, the date is made once per millisecond, and a batch is one write.
  *
- * @param write takes whole lines, some at a time
+ * @param write takes whole lines in ASCII, some at a time; the bytes are its own
  * @param fields on every line: role, node
  */
 export function createAccessLog(
-  write: (lines: string) => void,
+  write: (lines: Buffer) => void,
   clock: Clock,
   fields: object = {},
 ): AccessLog {
   const constant = JSON.stringify(fields).slice(1, -1);
   const tail = `${constant === "" ? "" : `,${constant}`},"msg":"exchange",`;
   // A text of thousands of pieces takes long to put together at the end. Lines are copied as they come, while they are warm in the
-  // cache; what leaves is one flat text. Everything in a line is Latin-1: HTTP fields arrive as such, the rest is ASCII.
+  // cache; what leaves is one piece of bytes, which nobody has to encode any more.
   const lines = Buffer.allocUnsafeSlow(batchBytes + lineBytes);
   let length = 0;
   let timer: Cancel | undefined;
@@ -70,7 +70,7 @@ export function createAccessLog(
     timer?.();
     timer = undefined;
     if (length === 0) return;
-    const batch = lines.toString("latin1", 0, length);
+    const batch = Buffer.from(lines.subarray(0, length));
     length = 0;
     write(batch);
   }
@@ -78,7 +78,7 @@ export function createAccessLog(
   /** Cannot be, by the limits of the listener; and if it is, it is written all the same. */
   function tooLong(line: string): void {
     flush();
-    write(line);
+    write(Buffer.from(line, "latin1"));
   }
 
   return {
@@ -108,16 +108,30 @@ function lineOf(exchange: ExchangeRecord): string {
   if (instance !== undefined) line += `,"instance":"${instance}"`;
   line += `,"status":${exchange.status},"bytes_in":${exchange.bytesIn},"bytes_out":${exchange.bytesOut}`;
   // Three digits are microseconds; more say nothing and take bytes in every line.
-  line += `,"duration_ms":${exchange.durationMs.toFixed(3)}`;
-  if (upstreamMs !== undefined) line += `,"upstream_ms":${upstreamMs.toFixed(3)}`;
+  line += `,"duration_ms":${thousandths(exchange.durationMs)}`;
+  if (upstreamMs !== undefined) line += `,"upstream_ms":${thousandths(upstreamMs)}`;
   if (code !== undefined) line += `,"code":"${code}"`;
   if (aborted !== undefined) line += `,"aborted":"${aborted}"`;
   return `${line}}\n`;
+}
+
+/** A number with three digits behind the point. `toFixed` says the same, and takes three times as long. */
+function thousandths(value: number): string {
+  const all = Math.round(value * 1_000);
+  if (!(all >= 0 && all < 2 ** 31)) return value.toFixed(3);
+  const whole = Math.trunc(all / 1_000);
+  const rest = all - whole * 1_000;
+  return rest < 10 ? `${whole}.00${rest}` : rest < 100 ? `${whole}.0${rest}` : `${whole}.${rest}`;
 }
 
 /** Printable ASCII without the quote and the backslash stands in JSON as it is. */
 const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 function quoted(text: string): string {
-  return plain.test(text) ? `"${text}"` : JSON.stringify(text);
+  return plain.test(text)
+    ? `"${text}"`
+    : JSON.stringify(text).replace(
+        /[\x7f-\uffff]/g,
+        (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      );
 }

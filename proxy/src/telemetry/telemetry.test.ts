@@ -74,9 +74,20 @@ test("an access line is one line of JSON, whatever the client said", () => {
   });
 });
 
+test("durations have three digits behind the point", () => {
+  let text = "";
+  using access = createAccessLog((lines) => (text += lines), systemClock);
+  const values = [0, 0.0004, 0.0006, 0.009, 0.0999, 1, 9.138, 12.05, 999.9999, 3_600_000.5, 9e9];
+  for (const durationMs of values) access.note({ ...record, durationMs });
+  access[Symbol.dispose]();
+  expect([...text.matchAll(/"duration_ms":([\d.]+)/g)].map(([, found]) => found)).toEqual(
+    values.map((value) => value.toFixed(3)),
+  );
+});
+
 test("lines are handed over in batches, and soon", async () => {
   const batches: string[] = [];
-  using access = createAccessLog((lines) => void batches.push(lines), systemClock);
+  using access = createAccessLog((lines) => void batches.push(lines.toString()), systemClock);
   for (let count = 0; count < 400; count += 1) access.note(record);
   expect(batches.length).toBeGreaterThan(0);
   expect(batches.length).toBeLessThan(10);

@@ -115,8 +115,10 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
   /** Asks for a connection, and goes on from there. */
   go(pool: Pool): void {
     this.#pool = pool;
+    const idle = pool.takeIdle();
+    if (idle !== undefined) return this.connected(idle);
     this.#deadlines.start(this, this.#timeouts.connect);
-    pool.take(this, this.#timeouts.connect);
+    pool.wait(this, this.#timeouts.connect);
   }
 
   /** Ends the attempt; the instance is told by closing the connection. Nothing happens when it is over. */

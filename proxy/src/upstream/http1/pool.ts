@@ -45,13 +45,18 @@ export class Pool implements ConnectionOwner {
     return this.#open.size;
   }
 
-  /** Hands over a connection: now when one is idle, else when one is there. */
-  take(waiting: Waiting, timeoutMs: Milliseconds): void {
+  /** A connection that is idle now, or undefined. */
+  takeIdle(): Connection | undefined {
     for (let free = this.#idle.pop(); free !== undefined; free = this.#idle.pop()) {
       this.#deadlines.stop(free);
-      if (free.usable) return waiting.connected(free);
+      if (free.usable) return free;
       free.destroy();
     }
+    return undefined;
+  }
+
+  /** Hands over a connection when there is one. Ask for an idle one first. */
+  wait(waiting: Waiting, timeoutMs: Milliseconds): void {
     this.#waiting.push(waiting);
     if (this.#open.size + this.#dialing.size < connectionsAtMost) this.#dial(timeoutMs);
   }
