@@ -79,6 +79,7 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
   readonly #owner: AttemptOwner;
   #pool: Pool | undefined = undefined;
   #connection: Connection | undefined = undefined;
+  #answer: Answer | undefined = undefined;
   /** The promise of an answer is settled, one way or the other. */
   #settled = false;
   /** Nothing comes any more: whole, broken or unwanted. */
@@ -198,11 +199,17 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
 
   head({ status, passing }: AnswerHead): void {
     this.answered = true;
-    this.#settled = true;
     // The body's silence is timed from when somebody listens: nearly always it is there by then.
     this.#deadlines.stop(this);
     const bodyless = this.#method === "HEAD" || status === 204 || status === 304;
-    this.#owner.answered({ status, headers: passing, body: bodyless ? undefined : this });
+    this.#answer = { status, headers: passing, body: bodyless ? undefined : this };
+  }
+
+  /** An answer that is broken in its first piece is none, so it is handed over only when that was read. */
+  caughtUp(): void {
+    if (this.#answer === undefined || this.#settled) return;
+    this.#settled = true;
+    this.#owner.answered(this.#answer);
   }
 
   data(bytes: Uint8Array): void {
@@ -219,6 +226,7 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
   end(trailers: readonly string[]): void {
     this.#trailers = trailers.length === 0 ? undefined : trailers;
     this.#connection = undefined;
+    this.caughtUp();
     this.#finish();
     this.#sink?.end(undefined, this.#trailers);
   }

@@ -25,6 +25,8 @@ export interface AnswerHandler {
   /** Nothing of the answer has been read before; its body follows. @throws what breaks the exchange off */
   head(head: AnswerHead): void;
   data(bytes: Buffer): void;
+  /** All that has come so far was told. */
+  caughtUp(): void;
   /** The body is whole. `trailers`: names and values in turn, those that may pass. */
   end(trailers: readonly string[]): void;
   failed(error: Error): void;
@@ -184,6 +186,7 @@ export class Connection extends Deadline implements UploadOwner {
     this.#answering = true;
     try {
       this.#parse(bytes);
+      this.#handler?.caughtUp();
     } catch (error) {
       this.#fail(error as Error);
     }
