@@ -1,6 +1,23 @@
 import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { Refusal } from "@tocsin/shared";
+import type { Milliseconds } from "@tocsin/shared";
+import { Deadline } from "../upstream/deadlines.ts";
+import type { Deadlines } from "../upstream/deadlines.ts";
+import { faultInTrailers } from "./trailers.ts";
+
+/** So much of a body must come within each pause that is allowed, in bytes, unless its end does: a trickle is a pause too. */
+export const leastBytes = 1024;
+
+export interface UploadOptions {
+  /** More is refused with body-too-large. */
+  readonly maxBytes: number;
+  /** Time in which {@link leastBytes} or the rest must come, while somebody waits for them; else request-timeout. */
+  readonly pauseMs: Milliseconds;
+  readonly deadlines: Deadlines;
+  /** Called once when the body is about to be read: answers `Expect: 100-continue`. */
+  readonly invite: (() => void) | undefined;
+}
 
 /**
  * A request body on its way in: counted, limited while it streams, and asked for no earlier than somebody reads it.
@@ -8,46 +25,78 @@ import { Refusal } from "@tocsin/shared";
 export class Upload extends Readable {
   /** Body bytes that arrived. */
   bytes = 0;
+  /** Somebody began to read: the client was asked for the body, if it waited for that. */
+  begun = false;
   readonly #request: IncomingMessage;
-  readonly #maxBytes: number;
-  readonly #invite: (() => void) | undefined;
-  #begun = false;
+  readonly #options: UploadOptions;
+  readonly #pause: Pause;
+  #sincePause = 0;
 
-  /**
-   * @param maxBytes more is refused with body-too-large
-   * @param invite called once when the body is about to be read: answers `Expect: 100-continue`
-   */
-  constructor(request: IncomingMessage, maxBytes: number, invite: (() => void) | undefined) {
+  constructor(request: IncomingMessage, options: UploadOptions) {
     super({ highWaterMark: 64 * 1024 });
     this.#request = request;
-    this.#maxBytes = maxBytes;
-    this.#invite = invite;
+    this.#options = options;
+    this.#pause = new Pause(this);
   }
 
   override _read(): void {
-    if (!this.#begun) {
-      this.#begun = true;
-      this.#invite?.();
+    if (!this.begun) {
+      this.begun = true;
+      this.#options.invite?.();
       this.#request.on("data", this.#onData);
       this.#request.on("end", this.#onEnd);
     }
+    // Whoever reads slowly costs the client no time: this begins when more is wanted.
+    if (this.#pause.row === undefined) this.#wait();
     this.#request.resume();
+  }
+
+  /** Nothing came for too long. */
+  expire(): void {
+    // What came is not taken: the client is not the one who is waited for.
+    if (this.readableLength > 0) this.#wait();
+    else this.destroy(new Refusal("request-timeout"));
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.bytes += chunk.length;
-    if (this.bytes > this.#maxBytes) this.destroy(new Refusal("body-too-large"));
-    else if (!this.push(chunk)) this.#request.pause();
+    this.#sincePause += chunk.length;
+    if (this.bytes > this.#options.maxBytes) this.destroy(new Refusal("body-too-large"));
+    else if (!this.push(chunk)) {
+      this.#request.pause();
+      this.#options.deadlines.stop(this.#pause);
+    } else if (this.#sincePause >= leastBytes) this.#wait();
   };
 
   readonly #onEnd = (): void => {
-    this.push(null);
+    this.#options.deadlines.stop(this.#pause);
+    const fault = faultInTrailers(this.#request);
+    if (fault === undefined) this.push(null);
+    else this.destroy(fault);
   };
 
+  #wait(): void {
+    this.#sincePause = 0;
+    if (!this.#request.complete) this.#options.deadlines.start(this.#pause, this.#options.pauseMs);
+  }
+
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#options.deadlines.stop(this.#pause);
     this.#request.off("data", this.#onData);
     this.#request.off("end", this.#onEnd);
     if (!this.#request.complete) this.#request.pause();
     done(error);
+  }
+}
+
+/** The wait for more of a body. */
+class Pause extends Deadline {
+  readonly #upload: Upload;
+  constructor(upload: Upload) {
+    super();
+    this.#upload = upload;
+  }
+  expire(): void {
+    this.#upload.expire();
   }
 }
