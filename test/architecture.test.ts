@@ -207,7 +207,8 @@ const proxyLayers: readonly Layer[] = [
 /** A library, and the only places that may import it: replacing it is an edit of one file. */
 const libraries: readonly { readonly library: RegExp; readonly places: readonly string[] }[] = [
   { library: /^@nats-io\//, places: ["shared/src/bus/", "shared/src/journal/nats"] },
-  { library: /^undici$/, places: ["proxy/src/upstream/"] },
+  // For the benchmark's peers alone (docs/design/decisions/0020-an-http-client-of-our-own.md).
+  { library: /^undici$/, places: [] },
   {
     library: /^jose$/,
     places: ["proxy/src/identity/jwt.ts", "control-plane/src/revocation/", "standalone/src/demo/"],
