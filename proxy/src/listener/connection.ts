@@ -9,7 +9,7 @@ import type { ExchangeResponse } from "./response.ts";
 /**
  * One connection from a client. What is the same for all of its requests is found out once.
  *
- * It is itself the wait for its next request.
+ * It is itself the wait for its next request, and at the end the wait for the other side to close.
  */
 export class Connection extends Deadline {
   readonly socket: Socket;
@@ -18,8 +18,8 @@ export class Connection extends Deadline {
   active = 0;
   /** The response to the newest request. */
   newest: ExchangeResponse | undefined = undefined;
-  /** Nothing is read from it any more: what came could not be read as a request. */
-  unreadable = false;
+  /** Nothing that comes on it is served any more: what came was refused, or could not be read as a request. */
+  closing = false;
   /** Sent when the exchanges that came before it are over. */
   farewell: string | undefined = undefined;
   #gate: Gate | undefined = undefined;
@@ -31,9 +31,10 @@ export class Connection extends Deadline {
     this.address = unmapped(socket.remoteAddress ?? "");
   }
 
-  /** It was idle for long enough. */
+  /** It was idle for long enough, or closed by us alone for long enough. */
   expire(): void {
-    this.socket.destroySoon();
+    if (this.closing) this.socket.destroy();
+    else this.socket.destroySoon();
   }
 
   /** The peer as requests under this config meet it. */

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { Aborted, messageOf, once, Refusal, refusals } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds } from "@tocsin/shared";
 import { methods } from "@tocsin/shared/contract";
+import type { Exchange } from "../pipeline/exchange.ts";
 import type { Gate } from "../pipeline/gate.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import { problemReply } from "../stages/explain.ts";
@@ -15,6 +16,7 @@ import { respond } from "./respond.ts";
 import { Crowd } from "./crowd.ts";
 import { ExchangeResponse } from "./response.ts";
 import { farewell, refuseConnection, unreadable } from "./unreadable.ts";
+import { faultInTrailers } from "./trailers.ts";
 import { Upload } from "./upload.ts";
 
 export interface ListenerOptions {
@@ -90,7 +92,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       // Until the first connection; then the config says.
       headersTimeout: 10_000,
       connectionsCheckingInterval: headersCheckMs,
-      // An upload may take as long as it takes; pauses in it are bounded elsewhere (upstream/attempt.ts).
+      // An upload may take as long as it takes; pauses in it are bounded elsewhere (upload.ts).
       requestTimeout: 0,
     },
     serve,
@@ -122,12 +124,17 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   });
   server.on("clientError", (error: Error, socket) => {
     const connection = connections.get(socket as Socket);
-    if (connection === undefined || connection.unreadable) return;
+    if (connection === undefined || connection.closing) return;
+    // Behind a request that is the last one of its connection nothing counts (RFC 9112 §9.6); its answer closes the connection.
+    if ("code" in error && error.code === "HPE_CLOSED_CONNECTION" && connection.active > 0) {
+      connection.closing = true;
+      return;
+    }
     const code = unreadable(error);
     if (code === undefined) socket.destroy();
     else {
       metrics.recordUnreadable(refusals[code].status);
-      refuseConnection(connection, code);
+      refuseConnection(connection, code, deadlines);
     }
   });
   server.on("connect", (_request, socket) => {
@@ -135,7 +142,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     const connection = connections.get(socket as Socket);
     metrics.recordUnreadable(405);
     if (connection === undefined) socket.destroy();
-    else refuseConnection(connection, "method-not-allowed", { allow: methods.join(", ") });
+    else
+      refuseConnection(connection, "method-not-allowed", deadlines, {
+        allow: methods.join(", "),
+      });
   });
 
   function serve(request: IncomingMessage, response: ExchangeResponse): void {
@@ -145,6 +155,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       response.destroy();
       return;
     }
+    // Behind a request that was refused there may be one that only seems to be there: it is not served, and not answered.
+    if (connection.closing) return;
     const gate = options.gate();
     const exchange = admit(request, connection, gate, clock);
     response.exchange = exchange;
@@ -155,14 +167,35 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     connection.active += 1;
     active += 1;
     response.on("close", onClose);
-    if (exchange.head.hasBody && exchange.fault === undefined) {
-      const invite =
-        exchange.head.expect === undefined ? undefined : () => response.writeContinue();
-      const upload = new Upload(request, gate.limits.body ?? Infinity, invite);
+    response.writeTimeoutMs = gate.limits.writeTimeoutMs;
+    if (exchange.fault !== undefined) connection.closing = true;
+    else if (exchange.head.hasBody) {
+      const upload = new Upload(request, {
+        maxBytes: gate.limits.body ?? Infinity,
+        pauseMs: gate.limits.bodyTimeoutMs,
+        deadlines,
+        // A client of HTTP/1.0 knows of no interim answers (RFC 9110 §10.1.1).
+        invite:
+          exchange.head.expect === undefined || request.httpVersionMinor === 0
+            ? undefined
+            : () => response.writeContinue(),
+      });
       // Whoever reads it hears of an error; when nobody does, it is no reason to end the process.
       upload.on("error", () => {});
       exchange.body = upload;
+      // What came in one piece with the head is read first: when it cannot be, the upstream sees nothing of it.
+      queueMicrotask(() => {
+        if (connection.closing || response.destroyed) return;
+        if (request.complete) exchange.fault = faultInTrailers(request);
+        if (exchange.fault !== undefined) connection.closing = true;
+        handle(gate, exchange, response);
+      });
+      return;
     }
+    handle(gate, exchange, response);
+  }
+
+  function handle(gate: Gate, exchange: Exchange, response: ExchangeResponse): void {
     const close = exchange.fault !== undefined;
     try {
       gate.handle(exchange).then(
@@ -195,6 +228,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   function onClose(this: ExchangeResponse): void {
     const exchange = this.exchange!;
     const connection = this.connectionState!;
+    this.outflow?.stop();
     connection.active -= 1;
     active -= 1;
     if (!this.writableFinished) {
@@ -210,7 +244,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     exchange.over = undefined;
     if (connection.active > 0) return;
     connection.newest = undefined;
-    if (connection.farewell !== undefined) farewell(connection, connection.farewell);
+    if (connection.farewell !== undefined) farewell(connection, connection.farewell, deadlines);
     else if (stopped) connection.socket.destroySoon();
     else deadlines.start(connection, keepAliveMs);
   }

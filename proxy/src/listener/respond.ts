@@ -3,12 +3,10 @@ import type { Clock } from "@tocsin/shared";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { isWhole } from "../pipeline/reply.ts";
 import type { ByteSink, ByteSource, Reply } from "../pipeline/reply.ts";
-import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
+import { Outflow } from "./outflow.ts";
 import type { ExchangeResponse } from "./response.ts";
-
-/** How long a client may take nothing of a reply that is ready, in milliseconds. */
-const writePauseMs = 60_000;
+import type { Upload } from "./upload.ts";
 
 /**
  * How long a request body that nobody wants is read on after the reply, in milliseconds. Closing with unread bytes would reset the
@@ -59,7 +57,7 @@ export function respond(
   body.start(new ReplySink(response, exchange, body, options));
 }
 
-class ReplySink extends Deadline implements ByteSink {
+class ReplySink implements ByteSink {
   readonly #response: ExchangeResponse;
   readonly #exchange: Exchange;
   readonly #source: ByteSource;
@@ -72,7 +70,6 @@ class ReplySink extends Deadline implements ByteSink {
     source: ByteSource,
     options: ResponderOptions,
   ) {
-    super();
     this.#response = response;
     this.#exchange = exchange;
     this.#source = source;
@@ -82,16 +79,13 @@ class ReplySink extends Deadline implements ByteSink {
   write(chunk: Uint8Array): boolean {
     const response = this.#response;
     this.#exchange.bytesOut += chunk.byteLength;
-    if (response.write(chunk)) return true;
+    const open = response.write(chunk);
+    if (response.writableLength > 0) watch(response, this.#options);
+    if (open) return true;
     if (!this.#listening) {
       this.#listening = true;
-      response.on("drain", () => {
-        this.#options.deadlines.stop(this);
-        this.#source.resume();
-      });
-      response.on("close", () => this.#options.deadlines.stop(this));
+      response.on("drain", () => this.#source.resume());
     }
-    this.#options.deadlines.start(this, writePauseMs);
     return false;
   }
 
@@ -108,24 +102,24 @@ class ReplySink extends Deadline implements ByteSink {
     this.#exchange.code = "upstream-failed";
     this.#response.destroy();
   }
+}
 
-  /** The client takes nothing. */
-  expire(): void {
-    this.#response.destroy();
-  }
+function watch(response: ExchangeResponse, options: ResponderOptions): void {
+  (response.outflow ??= new Outflow(response, options)).watch();
 }
 
 function finish(
   response: ExchangeResponse,
   last: Uint8Array | undefined,
-  { clock }: ResponderOptions,
+  options: ResponderOptions,
 ): void {
   const request = response.req;
   const { head, body } = response.exchange!;
-  // A client that waits for `100 Continue` sends nothing more.
-  const invited = head.expect === undefined || response.writableEnded;
+  // A client that still waits for `100 Continue` sends nothing more.
+  const invited = head.expect === undefined || (body as Upload | undefined)?.begun === true;
   if (!head.hasBody || request.complete || !invited || request.destroyed) {
     end(response, last);
+    if (response.writableLength > 0) watch(response, options);
     return;
   }
   if (last === undefined) response.flushHeaders();
@@ -135,8 +129,9 @@ function finish(
     cancel();
     request.off("end", leave);
     response.end();
+    if (response.writableLength > 0) watch(response, options);
   };
-  const cancel = clock.after(lingerMs, leave);
+  const cancel = options.clock.after(lingerMs, leave);
   response.on("close", cancel);
   request.on("data", () => {});
   request.on("end", leave);

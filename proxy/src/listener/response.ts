@@ -1,11 +1,17 @@
 import { ServerResponse } from "node:http";
+import type { Milliseconds } from "@tocsin/shared";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Connection } from "./connection.ts";
+import type { Outflow } from "./outflow.ts";
 
 /** Node's response, knowing which exchange it belongs to: no closure is made for that. */
 export class ExchangeResponse extends ServerResponse {
   exchange: Exchange | undefined = undefined;
   connectionState: Connection | undefined = undefined;
+  /** How long the client may take nothing of what is ready for it. */
+  writeTimeoutMs: Milliseconds = 60_000;
+  /** Watches that; there is one when the client did not take everything at once. */
+  outflow: Outflow | undefined = undefined;
 
   /** Passes an interim answer on (RFC 9110 §15.2), unless the final one has begun or the client is too old to know of such. */
   inform(status: number, headers: string[]): void {

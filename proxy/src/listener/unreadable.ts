@@ -1,17 +1,19 @@
 import { STATUS_CODES } from "node:http";
-import { Refusal } from "@tocsin/shared";
+import { Refusal, refusals } from "@tocsin/shared";
 import type { RefusalCode } from "@tocsin/shared";
 import { problemReply } from "../stages/explain.ts";
+import type { Deadlines } from "../upstream/deadlines.ts";
 import type { Connection } from "./connection.ts";
 import { freshId } from "./ids.ts";
 
-/** The refusal of something that the parser could not read; undefined when the connection itself broke. */
+/** The refusal of something that the parser could not read; undefined when there is nobody to tell. */
 export function unreadable(error: Error & { readonly code?: string }): RefusalCode | undefined {
   const code = error.code ?? "";
   if (code === "HPE_HEADER_OVERFLOW") return "headers-too-large";
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "request-timeout";
   // The client left in the middle of a message: there is nobody to tell.
   if (code === "HPE_INVALID_EOF_STATE") return undefined;
+  if (code === "HPE_CHUNK_EXTENSIONS_OVERFLOW") return "body-too-large";
   return code.startsWith("HPE_") ? "bad-request" : undefined;
 }
 
@@ -19,12 +21,13 @@ export function unreadable(error: Error & { readonly code?: string }): RefusalCo
 export function refuseConnection(
   connection: Connection,
   code: RefusalCode,
+  deadlines: Deadlines,
   headers?: Readonly<Record<string, string>>,
 ): void {
   const { socket, newest } = connection;
-  connection.unreadable = true;
+  connection.closing = true;
   const text = rawReply(code, headers);
-  if (connection.active === 0) return farewell(connection, text);
+  if (connection.active === 0) return farewell(connection, text, deadlines);
   if (newest?.req.complete) {
     connection.farewell = text;
     return;
@@ -35,20 +38,22 @@ export function refuseConnection(
   else {
     if (exchange !== undefined) {
       exchange.code = code;
-      exchange.status = 400;
+      exchange.status = refusals[code].status;
     }
-    farewell(connection, text);
+    farewell(connection, text, deadlines);
   }
 }
 
 /** Says a last thing and closes. */
-export function farewell({ socket }: Connection, text: string): void {
+export function farewell(connection: Connection, text: string, deadlines: Deadlines): void {
+  const { socket } = connection;
   if (!socket.writable) {
     socket.destroy();
     return;
   }
   // Closing at once, with bytes unread, would reset the connection, and the client might not see why (RFC 9112 §9.6).
-  socket.setTimeout(lingerMs, () => socket.destroy());
+  // Whatever still comes is thrown away, and does not make it longer.
+  deadlines.start(connection, lingerMs);
   socket.end(text, "latin1");
 }
 
