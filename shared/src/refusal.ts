@@ -96,6 +96,13 @@ export const refusals = {
     level: "info",
     headers: { connection: "close" },
   },
+  // RFC 9110 §15.5.16: also for a content coding.
+  "unsupported-media-type": {
+    status: 415,
+    title: "The request body is in a form that is not taken here",
+    fault: "client",
+    level: "info",
+  },
   "expectation-failed": {
     status: 417,
     title: "The expectation cannot be met",

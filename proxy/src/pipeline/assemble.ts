@@ -38,7 +38,7 @@ export function assemble(config: Config, engines: Engines): Gate {
   const handle = Pipeline.from<Received>()
     .through(observe(engines.metrics, engines.access, clock)) // sees every way out: metrics, one access line
     .through(explain(log)) // the only place where a refusal becomes a reply
-    .through(match(router)) // Received   → Routed
+    .through(match(router, config.listen.limits.matchBody)) // Received   → Routed
     .through(identify(engines.identity, engines.staleness)) // Routed     → Identified
     .through(authorize()) // Identified → Permitted
     .into(forward(engines.upstreams, clock));

@@ -30,6 +30,8 @@ export class Exchange {
   readonly traceparent: string;
   /** The request body; undefined when there is none. */
   body: Readable | undefined = undefined;
+  /** All of the body, when its route depended on it: {@link body} is then read to its end, and these bytes are sent. */
+  bytes: Uint8Array | undefined = undefined;
   /** What is wrong with the request by itself; `match` throws it, so that it takes the way of every refusal. */
   fault: Refusal | undefined = undefined;
 

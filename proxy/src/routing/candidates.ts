@@ -1,4 +1,4 @@
-import { meets, type Asked, type Conditions } from "./conditions.ts";
+import { meets, meetsBody, unread, type Asked, type Conditions } from "./conditions.ts";
 import type { Route } from "./route.ts";
 
 /** One of the routes that share a path pattern and a method. */
@@ -17,6 +17,7 @@ export function withCandidate(held: Candidates | undefined, candidate: Candidate
     (a, b) =>
       weight(b, "headers") - weight(a, "headers") ||
       weight(b, "query") - weight(a, "query") ||
+      weight(b, "body") - weight(a, "body") ||
       b.method - a.method,
   );
 }
@@ -25,9 +26,20 @@ function weight({ conditions }: Candidate, of: keyof Conditions): number {
   return conditions?.[of].length ?? 0;
 }
 
-/** The first candidate whose conditions a request meets. @throws Refusal as {@link meets} */
-export function choose(candidates: Candidates, asked: Asked): Route | undefined {
-  for (const { route, conditions } of candidates)
-    if (conditions === undefined || meets(conditions, asked)) return route;
+/** The next candidate in turn depends on the body, which was not read. */
+export const bodyWanted = Symbol("a route depends on the body");
+
+/** The first candidate whose conditions a request meets. @throws Refusal as {@link meets} and {@link meetsBody} */
+export function choose(
+  candidates: Candidates,
+  asked: Asked,
+): Route | typeof bodyWanted | undefined {
+  for (const { route, conditions } of candidates) {
+    if (conditions === undefined) return route;
+    if (!meets(conditions, asked)) continue;
+    if (conditions.body.length === 0) return route;
+    if (asked.body === unread) return bodyWanted;
+    if (asked.body !== undefined && meetsBody(conditions, asked.body)) return route;
+  }
   return undefined;
 }

@@ -1,7 +1,10 @@
 import { Config } from "@tocsin/shared/contract";
 import type { Refusal } from "@tocsin/shared";
 import { describe, expect, test } from "vitest";
+import { bodyWanted } from "./candidates.ts";
+import { nothingAsked, type Asked } from "./conditions.ts";
 import { hostList } from "./hosts.ts";
+import type { Route } from "./route.ts";
 import { createRouter } from "./router.ts";
 
 const route = (id: string, path: string, more: object = {}) => ({
@@ -12,9 +15,17 @@ const route = (id: string, path: string, more: object = {}) => ({
 });
 
 function routerOf(config: object, services: readonly string[] = ["a"]) {
-  return createRouter(Config.parse({ version: 1, services: { a: null }, ...config }), () => ({
-    of: (service) => (services.includes(service) ? [] : undefined),
-  }));
+  const router = createRouter(
+    Config.parse({ version: 1, services: { a: null }, ...config }),
+    () => ({ of: (service) => (services.includes(service) ? [] : undefined) }),
+  );
+  return {
+    find(path: string, method: string, asked: Partial<Asked> = {}): Route {
+      const route = router.find(path, method, { ...nothingAsked, ...asked });
+      if (route === bodyWanted) throw new Error("the body is wanted");
+      return route;
+    },
+  };
 }
 
 function refusalOf(find: () => unknown): Refusal {
@@ -83,9 +94,7 @@ test("without routes every service that has instances is at /api/{service}, with
 
 test("a service that appears gets its route without a new config, and loses it when it goes", () => {
   const services: string[] = [];
-  const router = createRouter(Config.parse({ version: 1 }), () => ({
-    of: (service) => (services.includes(service) ? [] : undefined),
-  }));
+  const router = routerOf({ services: {} }, services);
   expect(refusalOf(() => router.find("/api/late/1", "GET")).code).toBe("route-not-found");
   services.push("late");
   expect(router.find("/api/late/1", "GET").service).toBe("late");

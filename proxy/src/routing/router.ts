@@ -1,7 +1,8 @@
 import { Refusal } from "@tocsin/shared";
-import { methods as everyMethod } from "@tocsin/shared/contract";
+import { bodyless, methods as everyMethod } from "@tocsin/shared/contract";
 import type { Config, RouteMatch, ServicePolicy } from "@tocsin/shared/contract";
-import { choose, withCandidate, type Candidate, type Candidates } from "./candidates.ts";
+import { choose, withCandidate } from "./candidates.ts";
+import type { bodyWanted, Candidate, Candidates } from "./candidates.ts";
 import { conditionsOf, nothingAsked, type Asked } from "./conditions.ts";
 import { hostList, HostTable } from "./hosts.ts";
 import { policiesOf } from "./policies.ts";
@@ -15,9 +16,10 @@ export interface Router {
    * conditions.
    *
    * @param asked what else a route may depend on. Default: nothing
+   * @returns {@link bodyWanted} when that depends on a body which was not read
    * @throws Refusal route-not-found, method-not-allowed (with `Allow`), bad-request when a condition can be read in two ways
    */
-  find(path: string, method: string, asked?: Asked): Route;
+  find(path: string, method: string, asked?: Asked): Route | typeof bodyWanted;
   /** Whether a `Host` value is served. */
   serves(host: string): boolean;
 }
@@ -64,15 +66,17 @@ export function createRouter(config: Config, services: () => KnownServices): Rou
   };
 }
 
-type RouteTrie = Trie<Candidates, Asked, Route>;
+type RouteTrie = Trie<Candidates, Asked, Route | typeof bodyWanted>;
 
 /** Adds a route under every method that it takes. One that names no method stands behind those that do. */
 function add(trie: RouteTrie, match: RouteMatch, route: Route): void {
   const conditions = conditionsOf(match);
-  const put = (method: string | undefined, rank: Candidate["method"]) =>
+  const put = (method: string | undefined, rank: Candidate["method"]) => {
+    if (match.body !== undefined && method !== undefined && bodyless.has(method)) return;
     trie.add(match.path, method, (held) =>
       withCandidate(held, { route, conditions, method: rank }),
     );
+  };
   if (match.methods === undefined) {
     for (const method of [...everyMethod, undefined]) put(method, 0);
     return;

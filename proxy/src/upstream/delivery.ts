@@ -19,6 +19,8 @@ export interface Call {
   readonly target: string;
   /** The request body; undefined when the request has none. */
   readonly body: Readable | undefined;
+  /** The whole body, when it was read before: it is sent instead, as often as need be. */
+  readonly bytes: Uint8Array | undefined;
   /** Set to the instance that has the request. */
   instance: string | undefined;
   /** Set to when the headers of the answer came, or it was clear that none will; on the monotonic clock. */
@@ -81,7 +83,8 @@ export class Delivery extends Deadline implements AttemptOwner {
 
   attempt(instance: UpstreamInstance): void {
     const { deadlines, pools } = this.#engine;
-    const { method, target, body } = this.#call;
+    const { method, target } = this.#call;
+    const body = this.#call.bytes ?? this.#call.body;
     const { timeouts } = this.#policy;
     this.#call.instance = instance.instance;
     this.#instance = instance;
@@ -136,8 +139,8 @@ export class Delivery extends Deadline implements AttemptOwner {
 
   /** Where the request may go once more without any risk of having two effects. */
   #another(tried: Attempt, error: Error): UpstreamInstance | undefined {
-    const { method, body } = this.#call;
-    if (body?.destroyed || body?.readableDidRead) return undefined;
+    const { method, body, bytes } = this.#call;
+    if (bytes === undefined && (body?.destroyed || body?.readableDidRead)) return undefined;
     // Nothing was sent.
     if (!tried.sent && (error instanceof ConnectFailure || isConnectTimeout(error)))
       return this.#engine.pick(this.#policy, this.#call, [this.#instance!.key]);

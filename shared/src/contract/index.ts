@@ -32,7 +32,7 @@ export {
   StaticInstance,
   Timeouts,
 } from "./service.ts";
-export { methods, RouteMatch } from "./route-match.ts";
+export { bodyless, methods, RouteMatch } from "./route-match.ts";
 export type { Method } from "./route-match.ts";
 export {
   BatchRevocation,

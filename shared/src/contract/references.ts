@@ -5,7 +5,7 @@
  * problems are to be told at once.
  */
 
-import { contested, shapeOf, type Claim } from "./route-match.ts";
+import { bodyless, contested, shapeOf, type Claim } from "./route-match.ts";
 
 export interface Inconsistency {
   readonly path: readonly PropertyKey[];
@@ -109,14 +109,19 @@ function claimOf(match: Table, everyMethod: readonly string[]): Claim | undefine
       Object.entries(tableOf(value)).map(([name, text]) => [name, String(text)] as const),
     );
   const headers = texts(match["headers"]);
+  const body = tableOf(match["body"]);
+  const methods =
+    match["methods"] === undefined ? everyMethod : listOf(match["methods"]).map(String);
   return {
     path,
-    methods: match["methods"] === undefined ? everyMethod : listOf(match["methods"]).map(String),
+    methods:
+      Object.keys(body).length === 0 ? methods : methods.filter((method) => !bodyless.has(method)),
     hosts: match["hosts"] === undefined ? ["*"] : listOf(match["hosts"]).map(hostOf),
     headers: Object.fromEntries(
       Object.entries(headers).map(([name, text]) => [name.toLowerCase(), text]),
     ),
     query: texts(match["query"]),
+    body,
   };
 }
 

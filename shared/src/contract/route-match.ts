@@ -9,6 +9,9 @@ export const Path = z.string().regex(/^\/[^?#\s\\]*$/, {
 export const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
 export type Method = (typeof methods)[number];
 
+/** Methods whose content means nothing (RFC 9110 §9.3): no route depends on it. */
+export const bodyless: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
+
 /** `/users/{id}/orders`, `/files/*`. A segment is text, one `{parameter}`, or (the last one only) `*`. */
 export const PathPattern = Path.superRefine((path, context) => {
   const segments = path.slice(1).split("/");
@@ -100,7 +103,7 @@ export const RouteMatch = z.strictObject({
     .refine((members) => Object.keys(members).length > 0, "name at least one member")
     .optional()
     .describe(
-      "Values that members of a JSON body must have, by JSON pointer; `*` is any value. The body is read first, up to listen.limits.matchBody.",
+      "Values that members of a JSON body must have, by JSON pointer; `*` is any value. The body is read first, up to listen.limits.matchBody. Only POST, PUT and PATCH have a body that counts.",
     ),
 });
 export type RouteMatch = z.infer<typeof RouteMatch>;
@@ -112,6 +115,8 @@ export interface Claim {
   readonly hosts: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
+  /** By JSON pointer. Values of another type are other values: `1` is not `"1"`. */
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
 /** What two claims must share to be about the same paths: parameters whatever they are called, no slash at the end. */
@@ -121,7 +126,7 @@ export function shapeOf(path: string): string {
 
 /**
  * Whether some request fits two claims of one shape and nothing says which of them is meant. The more conditions win: first the
- * host, then header fields, then query parameters.
+ * host, then header fields, then query parameters, then members of the body.
  *
  * @returns the method of such a request
  */
@@ -130,8 +135,10 @@ export function contested(one: Claim, other: Claim): string | undefined {
     !one.hosts.some((host) => other.hosts.includes(host)) ||
     size(one.headers) !== size(other.headers) ||
     size(one.query) !== size(other.query) ||
+    size(one.body) !== size(other.body) ||
     apart(one.headers, other.headers) ||
-    apart(one.query, other.query)
+    apart(one.query, other.query) ||
+    apart(one.body, other.body)
   )
     return undefined;
   return one.methods.find((method) => other.methods.includes(method));
@@ -139,8 +146,8 @@ export function contested(one: Claim, other: Claim): string | undefined {
 
 /** Both name something and want other values of it. */
 function apart(
-  one: Readonly<Record<string, string>>,
-  other: Readonly<Record<string, string>>,
+  one: Readonly<Record<string, unknown>>,
+  other: Readonly<Record<string, unknown>>,
 ): boolean {
   return Object.entries(one).some(([name, value]) => {
     const wanted = Object.hasOwn(other, name) ? other[name] : undefined;
