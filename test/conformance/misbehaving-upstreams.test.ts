@@ -2,6 +2,7 @@
  * Upstreams that break the rules, each a line: what they send, and what the client must get. Both ends are raw sockets. The next
  * request on the same pool must find it clean: it gets its own answer, whatever was sent before.
  */
+import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   codeOf,
@@ -199,6 +200,20 @@ describe("a body that is cut short is visibly cut short", () => {
     await soon(() => gateway.listener.active === 0);
     await expectClean(gateway.port);
   });
+});
+
+test("to a client of HTTP/1.0, for whom a body may end with the connection, it is cut by a reset", async () => {
+  const { gateway } = await gatewayTo([`${chunked}5\r\nhello\r\n`, pause, end]);
+  const socket = stack.adopt(connect(gateway.port, "127.0.0.1"), (open) => void open.destroy());
+  const ended = new Promise<string>((resolve) => {
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+    socket.on("end", () => resolve("a clean end"));
+  });
+  let received = "";
+  socket.on("data", (bytes) => (received += bytes.toString("latin1")));
+  socket.write("GET /bad HTTP/1.0\r\nHost: gw.test\r\n\r\n");
+  expect(await ended).toBe("ECONNRESET");
+  expect(received).not.toMatch(/transfer-encoding/i);
 });
 
 describe("bytes behind an answer are nobody's answer", () => {

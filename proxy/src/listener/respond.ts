@@ -100,6 +100,9 @@ class ReplySink implements ByteSink {
   fail(): void {
     // A clean end would make half an answer look whole.
     this.#exchange.code = "upstream-failed";
+    const { req, socket } = this.#response;
+    // HTTP/1.0 knows no chunks: a body may end with the connection, so only a reset tells that it was cut (RFC 9112 §8).
+    if (req.httpVersionMinor === 0) socket?.resetAndDestroy();
     this.#response.destroy();
   }
 }
