@@ -5,6 +5,7 @@
  * problems are to be told at once.
  */
 
+import { hiding, reachOf } from "./reach.ts";
 import { bodyless, contested, shapeOf, type Claim } from "./route-match.ts";
 
 export interface Inconsistency {
@@ -34,7 +35,9 @@ export function inconsistencies(
     ),
     ...unknownServices(routes, services),
     ...conflicts(routes, everyMethod),
+    ...withoutBody(routes),
     ...unreachableHosts(routes, tableOf(config["listen"])["hosts"]),
+    ...hiddenRoutes(config, routes, everyMethod),
     ...openKeySets(config),
   ];
 }
@@ -147,6 +150,57 @@ function unreachableHosts(routes: readonly unknown[], served: unknown): Inconsis
           ],
     ),
   );
+}
+
+/** Conditions on a body that none of the methods has. */
+function withoutBody(routes: readonly unknown[]): Inconsistency[] {
+  return routes.flatMap((route, index) => {
+    const match = tableOf(tableOf(route)["match"]);
+    const methods = listOf(match["methods"]).map(String);
+    if (match["body"] === undefined || methods.length === 0) return [];
+    if (!methods.every((method) => bodyless.has(method))) return [];
+    return [
+      {
+        path: ["routes", index, "match", "body"],
+        message: `a body counts with POST, PUT and PATCH only (RFC 9110 §9.3), found ${methods.join(", ")}`,
+      },
+    ];
+  });
+}
+
+/** Routes whose requests others take, all of them; and automatic routes. */
+function hiddenRoutes(
+  config: Table,
+  routes: readonly unknown[],
+  everyMethod: readonly string[],
+): Inconsistency[] {
+  const reaches = routes.map((route, index) => {
+    const { id, match } = tableOf(route);
+    const claim = claimOf(tableOf(match), everyMethod);
+    const name = typeof id === "string" ? `"${id}"` : `routes[${index}]`;
+    return claim && reachOf(name, claim, tableOf(match)["methods"] === undefined);
+  });
+  const served = tableOf(config["listen"])["hosts"];
+  const hiddenBy = hiding(
+    reaches.filter((reach) => reach !== undefined),
+    served === undefined ? undefined : listOf(served).map(hostOf),
+  );
+  const found = reaches.flatMap((reach, index) => {
+    const by = reach && hiddenBy(reach);
+    return by === undefined ? [] : [{ path: ["routes", index, "match"], by }];
+  });
+  const auto = tableOf(config["discovery"])["autoRoutes"];
+  if (auto !== undefined) {
+    const { prefix } = tableOf(auto);
+    const path = `${(typeof prefix === "string" ? prefix : "/api").replace(/\/+$/, "")}/{service}/*`;
+    const claim = claimOf({ path }, everyMethod);
+    const by = claim && hiddenBy(reachOf("", claim, true, true));
+    if (by !== undefined) found.push({ path: ["discovery", "autoRoutes"], by });
+  }
+  return found.map(({ path, by }) => ({
+    path,
+    message: `no request gets here: ${by.join(" and ")} take${by.length === 1 ? "s" : ""} them all`,
+  }));
 }
 
 const hostOf = (host: unknown) => String(host).toLowerCase();

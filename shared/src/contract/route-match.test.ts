@@ -30,9 +30,13 @@ test.each<[string, object, object]>([
     { path, headers: { "x-a": "1" } },
   ],
   ["any value and a value", { path, query: { a: "*" } }, { path, query: { a: "1" } }],
+  ["members that can both be there", { path, body: { "/a": 1 } }, { path, body: { "/b": 1 } }],
+  ["the same member", { path, body: { "/a": "*" } }, { path, methods: ["PUT"], body: { "/a": 1 } }],
 ])("two routes with %s are a conflict", (_what, one, other) => {
   expect(problems([one, other])).toEqual([
-    expect.stringMatching(/^routes\/1\/match (GET|PUT) .* is already matched by the route "r0"$/),
+    expect.stringMatching(
+      /^routes\/1\/match (GET|POST|PUT) .* is already matched by the route "r0"$/,
+    ),
   ]);
 });
 
@@ -47,6 +51,9 @@ test.each<[string, object, object]>([
     { path, headers: { a: "1", b: "1" } },
     { path, headers: { a: "2", c: "1" } },
   ],
+  ["another value of a member", { path, body: { "/a": 1 } }, { path, body: { "/a": "1" } }],
+  ["parameters before members", { path, query: { a: "1" } }, { path, body: { "/b": "1" } }],
+  ["a member and none", { path, body: { "/a": 1 } }, { path }],
 ])("two routes with %s are none", (_what, one, other) => {
   expect(problems([one, other])).toEqual([]);
 });
