@@ -19,6 +19,6 @@ export function forward(upstreams: Upstreams, clock: Clock): Next<Permitted> {
     );
     exchange.forwardedAt = clock.monotonic();
     exchange.service = route.service;
-    return upstreams.send(exchange, route.upstream, headers);
+    return upstreams.send(exchange, route.upstream, undefined, headers);
   };
 }

@@ -54,8 +54,8 @@ export interface AttemptOwner {
   interim(status: number, headers: string[]): void;
   /** There will be no answer. */
   failed(attempt: Attempt, error: Error): void;
-  /** An answer was there, and now it is whole, or broken off. */
-  over(): void;
+  /** An answer was there, and now it is whole; or it broke off or was aborted, and this is why. */
+  over(attempt: Attempt, failure: Error | undefined): void;
 }
 
 /**
@@ -278,7 +278,7 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
   #finish(): void {
     this.#over = true;
     this.#deadlines.stop(this);
-    if (this.#settled) this.#owner.over();
+    if (this.#settled) this.#owner.over(this, this.#failure);
   }
 
   /** Nothing more is wanted from the other side. */

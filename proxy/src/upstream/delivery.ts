@@ -1,70 +1,96 @@
 import { messageOf, Refusal } from "@tocsin/shared";
-import type { Clock, Log, Milliseconds } from "@tocsin/shared";
+import type { Cancel, Clock, Log, Milliseconds, Random } from "@tocsin/shared";
+import type { RetryPolicy, ServicePolicy } from "@tocsin/shared/contract";
 import type { Readable } from "node:stream";
-import { Attempt, UploadStalled, UpstreamTimeout } from "./attempt.ts";
+import { Attempt, UpstreamTimeout } from "./attempt.ts";
 import type { Answer, AttemptOwner } from "./attempt.ts";
+import { isWhole } from "./call.ts";
+import type { Call } from "./call.ts";
+import { verdictOf } from "./circuit.ts";
+import type { Circuit, Era } from "./circuit.ts";
+import type { Circuits } from "./circuits.ts";
 import { Deadline } from "./deadlines.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { Discard } from "./discard.ts";
 import type { Evidence } from "./evidence.ts";
+import { hadNoAnswer, isTheirs, refusalOf } from "./failures.ts";
 import type { UpstreamInstance } from "./instances.ts";
-import type { ServicePolicy } from "@tocsin/shared/contract";
-import { ConnectFailure, ConnectTimeout } from "./dial.ts";
+import { KeptBody } from "./kept-body.ts";
+import type { KeptBodyOwner, KeptMemory } from "./kept-body.ts";
 import { isStaleConnection } from "./pools.ts";
 import type { Pools } from "./pools.ts";
+import type { Retries, RetryOutcome } from "./retries.ts";
+import { backoffMs, causeOf, isRepeatable, mayRetry, retryAfterMs, valueOf } from "./retry.ts";
+import type { RetryCause } from "./retry.ts";
 
-/** A request for a service, and what becomes known about it on the way. */
-export interface Call {
-  readonly method: string;
-  /** Path and query as they are sent. */
-  readonly target: string;
-  /** The request body; undefined when the request has none. */
-  readonly body: Readable | undefined;
-  /** The whole body, when it was read before: it is sent instead, as often as need be. */
-  readonly bytes: Uint8Array | undefined;
-  /** Set to the instance that has the request. */
-  instance: string | undefined;
-  /** Set to when the headers of the answer came, or it was clear that none will; on the monotonic clock. */
-  answeredAt: Milliseconds;
-  /** Takes interim answers (RFC 9110 §15.2) on to the client. Undefined: nobody does. */
-  readonly informant: { inform(status: number, headers: string[]): void } | undefined;
-  /** Set to what ends the exchange with the upstream from outside. */
-  delivery: { abort(reason: Error): void } | undefined;
-}
+export type { Call } from "./call.ts";
 
 /** What deliveries share. */
 export interface Engine {
   readonly clock: Clock;
+  readonly random: Random;
   readonly deadlines: Deadlines;
   readonly pools: Pools;
+  readonly circuits: Circuits;
+  readonly retries: Retries;
+  readonly memory: KeptMemory;
   readonly log: Log;
   readonly evidence: Pick<Evidence, "answered" | "failed">;
   /** The instance whose turn it is. `tried`: keys of those that had this request already. */
   pick(policy: ServicePolicy, call: Call, tried: readonly string[]): UpstreamInstance | undefined;
+  /** In how many seconds one of the service may be tried, when its circuits keep all requests from it. */
+  secondsUntil(policy: ServicePolicy): number | undefined;
 }
 
-/** Methods that may be repeated (RFC 9110 §9.2.2). */
-const idempotent = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+const none: readonly string[] = [];
 
 /**
- * One request on its way to a service: at one instance, and once more where that cannot have two effects.
+ * One request on its way to a service: at one instance, and again where its policy says so and that cannot have two effects; then
+ * at the service that stands in for it.
  *
  * It is itself the wait for the whole exchange. An object with methods, not closures: there is one for every request.
  */
-export class Delivery extends Deadline implements AttemptOwner {
+export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
   readonly #engine: Engine;
   readonly #call: Call;
   readonly #policy: ServicePolicy;
+  readonly #fallback: ServicePolicy | undefined;
   readonly #headers: string[];
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: Error) => void;
   #instance: UpstreamInstance | undefined = undefined;
   #current: Attempt | undefined = undefined;
-  #mayRepeat = true;
+  #circuit: Circuit | undefined = undefined;
+  #era: Era = 0;
+  /** The failures in a row that the present answer ended, for when it breaks off. */
+  #failuresBefore = 0;
+  /** Attempts so far, without the silent one. */
+  #attempts = 0;
+  /** Keys of the instances that failed. */
+  #tried: string[] | undefined = undefined;
+  #maySilently = true;
+  /** Something of the request may have reached an instance. */
+  #sent = false;
+  /** The present answer has come as a whole, or broke off. */
+  #over = false;
+  #delivered = false;
+  /** The client is gone. */
+  #gone = false;
+  /** The time for everything is up. */
+  #late = false;
+  #keeping: KeptBody | undefined = undefined;
+  /** Bytes of {@link KeptMemory} that are to be given back. */
+  #keptBytes = 0;
+  /** What the client gets when there is nowhere to try again; set during a wait. */
+  #held: Answer | Error | undefined = undefined;
+  #stopWaiting: Cancel | undefined = undefined;
 
+  /** @param fallback the service that stands in when this one has no answer */
   constructor(
     engine: Engine,
     call: Call,
     policy: ServicePolicy,
+    fallback: ServicePolicy | undefined,
     headers: string[],
     resolve: (answer: Answer) => void,
     reject: (error: Error) => void,
@@ -73,42 +99,69 @@ export class Delivery extends Deadline implements AttemptOwner {
     this.#engine = engine;
     this.#call = call;
     this.#policy = policy;
+    this.#fallback = fallback;
     this.#headers = headers;
     this.#resolve = resolve;
     this.#reject = reject;
-    call.delivery = this;
-    const { total } = policy.timeouts;
-    if (total !== undefined) engine.deadlines.start(this, total);
   }
 
-  attempt(instance: UpstreamInstance): void {
-    const { deadlines, pools } = this.#engine;
-    const { method, target } = this.#call;
-    const body = this.#call.bytes ?? this.#call.body;
-    const { timeouts } = this.#policy;
-    this.#call.instance = instance.instance;
-    this.#instance = instance;
-    const attempt = new Attempt(deadlines, timeouts, method, target, this.#headers, body, this);
-    this.#current = attempt;
-    attempt.go(pools.of(instance));
+  /** Sends the request to the instance whose turn it is. */
+  begin(): void {
+    const { body, bytes } = this.#call;
+    const { service, timeouts, retry } = this.#policy;
+    this.#call.delivery = this;
+    if (timeouts.total !== undefined) this.#engine.deadlines.start(this, timeouts.total);
+    if (retry !== undefined) this.#engine.retries.of(service).budget.requested();
+    if (body !== undefined && bytes === undefined && this.#keeps(body)) return;
+    this.#first();
   }
 
-  /** Ends it from outside: nobody wants the answer any more. */
+  // ---- from outside
+
+  /** Nobody wants the answer any more. */
   abort(reason: Error): void {
-    this.#mayRepeat = false;
-    this.#current?.abort(reason);
+    if (this.#gone) return;
+    this.#gone = true;
+    if (!this.#stopsWaiting(reason)) this.#current?.abort(reason);
   }
 
   /** The time for the whole exchange is up. */
   expire(): void {
-    this.#mayRepeat = false;
-    this.#current?.break(new UpstreamTimeout("total"));
+    this.#late = true;
+    const timeout = new UpstreamTimeout("total");
+    if (!this.#stopsWaiting(timeout)) this.#current?.break(timeout);
   }
 
+  bodyKept(bytes: Uint8Array): void {
+    this.#keeping = undefined;
+    this.#call.bytes = bytes;
+    this.#first();
+  }
+
+  bodyBroke(error: Error): void {
+    this.#keeping = undefined;
+    this.#fail(error);
+  }
+
+  // ---- an attempt
+
   answered(answer: Answer): void {
-    this.#call.answeredAt = this.#engine.clock.monotonic();
+    const { status, headers } = answer;
+    this.#sent = true;
     this.#engine.evidence.answered(this.#instance!);
-    this.#resolve(answer);
+    if (this.#circuit !== undefined) this.#judge(this.#circuit, status);
+    const { retry } = this.#policy;
+    const cause = status as RetryCause;
+    const listed = status >= 400 && retry?.on.includes(cause) === true;
+    if (this.#attempts > 1) this.#count(listed ? "failed" : "answered");
+    if (listed && this.#mayRetry(cause)) {
+      const asked = retryAfterMs(headers, this.#engine.clock);
+      // Longer than any wait of ours is for the client to know.
+      const waitMs = asked ?? this.#backoff(retry);
+      if ((asked === undefined || asked <= retry.backoff.max) && this.#retryIn(waitMs, answer))
+        return;
+    }
+    this.#deliver(answer);
   }
 
   interim(status: number, headers: string[]): void {
@@ -116,56 +169,213 @@ export class Delivery extends Deadline implements AttemptOwner {
   }
 
   failed(attempt: Attempt, error: Error): void {
-    if (isTheirs(error)) this.#engine.evidence.failed(this.#instance!);
-    const next = this.#mayRepeat ? this.#another(attempt, error) : undefined;
+    if (attempt.sent) this.#sent = true;
+    if (this.#repeatsSilently(attempt, error)) return;
+    if (isTheirs(error)) {
+      this.#engine.evidence.failed(this.#instance!);
+      this.#circuit?.failed(this.#era);
+    } else this.#circuit?.withdrew(this.#era);
+    if (this.#attempts > 1) this.#count(this.#gone ? "aborted" : "failed");
+    const cause = this.#gone || this.#late ? undefined : causeOf(attempt, error);
+    if (cause !== undefined && this.#mayRetry(cause)) {
+      const { retry } = this.#policy;
+      if (this.#retryIn(retry === undefined ? 0 : this.#backoff(retry), error)) return;
+    }
+    this.#fail(error);
+  }
+
+  over(attempt: Attempt, failure: Error | undefined): void {
+    if (attempt !== this.#current) return;
+    this.#over = true;
+    if (failure !== undefined && !this.#late && isTheirs(failure))
+      this.#circuit?.broke(this.#era, this.#failuresBefore);
+    if (this.#delivered) this.#stop();
+  }
+
+  #first(): void {
+    const instance = this.#engine.pick(this.#policy, this.#call, none);
+    if (instance === undefined) return this.#fail(unavailable(this.#engine, this.#policy));
+    this.#attempts = 1;
+    this.#attempt(instance);
+  }
+
+  #attempt(instance: UpstreamInstance): void {
+    const { deadlines, pools, circuits } = this.#engine;
+    const { circuit, timeouts } = this.#policy;
+    const { method, target, body, bytes } = this.#call;
+    this.#call.instance = instance.instance;
+    this.#instance = instance;
+    if (circuit !== undefined) {
+      this.#circuit = circuits.of(instance, circuit);
+      this.#era = this.#circuit.enter();
+    }
+    const upload = bytes ?? body;
+    const attempt = new Attempt(deadlines, timeouts, method, target, this.#headers, upload, this);
+    this.#over = false;
+    this.#current = attempt;
+    attempt.go(pools.of(instance));
+  }
+
+  #judge(circuit: Circuit, status: number): void {
+    const verdict = verdictOf(status);
+    this.#failuresBefore = verdict === "for" ? circuit.succeeded(this.#era) : 0;
+    if (verdict === "against") circuit.failed(this.#era);
+    else if (verdict === "neither") circuit.withdrew(this.#era);
+  }
+
+  // ---- again
+
+  /** The instance closed an idle connection while the request was on its way (RFC 9112 §9.3.1): that is nobody's failure. */
+  #repeatsSilently(attempt: Attempt, error: Error): boolean {
+    if (!this.#maySilently || this.#gone || this.#late) return false;
+    if (attempt.answered || !isStaleConnection(error)) return false;
+    if (!this.#isRepeatable() || !isWhole(this.#call)) return false;
+    this.#maySilently = false;
+    this.#circuit?.withdrew(this.#era);
+    const next = this.#engine.pick(this.#policy, this.#call, none);
     if (next === undefined) {
-      this.#engine.deadlines.stop(this);
-      this.#call.answeredAt = this.#engine.clock.monotonic();
-      this.#reject(refusalOf(error, this.#policy.service));
+      this.#fail(error);
+      return true;
+    }
+    this.#note(error);
+    this.#attempt(next);
+    return true;
+  }
+
+  #mayRetry(cause: RetryCause): boolean {
+    return mayRetry(this.#policy, cause, this.#attempts, this.#call, this.#headers);
+  }
+
+  /** @param held what the client gets when that comes to nothing @returns false: there is no time for it, or too many do it */
+  #retryIn(waitMs: Milliseconds, held: Answer | Error): boolean {
+    const { retry, service, timeouts } = this.#policy;
+    const { clock } = this.#engine;
+    if (timeouts.total !== undefined && clock.monotonic() + waitMs >= this.at) return false;
+    if (retry !== undefined && !this.#engine.retries.of(service).budget.take(retry.budget)) {
+      this.#count("over-budget");
+      return false;
+    }
+    (this.#tried ??= []).push(this.#instance!.key);
+    this.#held = held;
+    if (waitMs < 1) this.#again();
+    else this.#stopWaiting = clock.after(waitMs, () => this.#again());
+    return true;
+  }
+
+  #again(): void {
+    const { pick, clock } = this.#engine;
+    const held = this.#held!;
+    const tried = this.#tried!;
+    this.#held = this.#stopWaiting = undefined;
+    const another = pick(this.#policy, this.#call, tried);
+    const once = this.#policy.retry === undefined;
+    // The same again only when there is no other, and where the policy asks for it.
+    const next = once ? another : (another ?? pick(this.#policy, this.#call, none));
+    if (next === undefined || (once && tried.includes(next.key))) {
+      if (held instanceof Error) this.#fail(held);
+      else this.#deliver(held);
       return;
     }
-    this.#mayRepeat = false;
-    const { service, instance } = this.#instance!;
-    this.#engine.log.debug(
-      { service, instance, cause: messageOf(error) },
-      "request is tried once more",
+    this.#note(held);
+    this.#attempts += 1;
+    this.#attempt(next);
+    // Behind the attempt: it is another one's answer now.
+    if (!(held instanceof Error) && held.body !== undefined) new Discard(held.body, clock);
+  }
+
+  #backoff(retry: RetryPolicy): Milliseconds {
+    return backoffMs(retry, this.#attempts - 1, this.#engine.random);
+  }
+
+  #isRepeatable(): boolean {
+    return isRepeatable(this.#call.method, this.#headers, this.#policy.retry);
+  }
+
+  /** Begins to keep the body, where it may have to be sent again and is small enough. */
+  #keeps(body: Readable): boolean {
+    if (this.#policy.retry === undefined && this.#fallback === undefined) return false;
+    if (!this.#isRepeatable()) return false;
+    const bytes = Number(valueOf(this.#headers, "content-length") ?? Number.NaN);
+    if (!this.#engine.memory.take(bytes)) return false;
+    this.#keptBytes = bytes;
+    this.#keeping = new KeptBody(body, this);
+    return true;
+  }
+
+  // ---- the end
+
+  /** @returns whether it waited for something of its own, and gave that up */
+  #stopsWaiting(reason: Error): boolean {
+    if (this.#keeping === undefined && this.#stopWaiting === undefined) return false;
+    this.#keeping?.stop();
+    this.#stopWaiting?.();
+    const held = this.#held;
+    this.#keeping = this.#stopWaiting = this.#held = undefined;
+    if (held !== undefined && !(held instanceof Error)) held.body?.abort(reason);
+    this.#fail(reason);
+    return true;
+  }
+
+  #deliver(answer: Answer): void {
+    this.#delivered = true;
+    this.#call.answeredAt = this.#engine.clock.monotonic();
+    this.#giveBack();
+    if (this.#over) this.#stop();
+    this.#resolve(answer);
+  }
+
+  #fail(error: Error): void {
+    this.#stop();
+    this.#call.answeredAt = this.#engine.clock.monotonic();
+    const failure = refusalOf(error, this.#policy.service);
+    if (this.#fallback === undefined || !this.#mayFallBack(failure)) {
+      this.#giveBack();
+      return this.#reject(failure);
+    }
+    this.#note(failure, "request goes to the service that stands in");
+    this.#call.service = this.#fallback.service;
+    const successor = new Delivery(
+      this.#engine,
+      this.#call,
+      this.#fallback,
+      undefined,
+      this.#headers,
+      this.#resolve,
+      this.#reject,
     );
-    this.attempt(next);
+    successor.#keptBytes = this.#keptBytes;
+    successor.begin();
   }
 
-  over(): void {
-    if (this.#policy.timeouts.total !== undefined) this.#engine.deadlines.stop(this);
+  /** Two services must not both do what may be done once. */
+  #mayFallBack(failure: Error): boolean {
+    if (this.#gone || !hadNoAnswer(failure) || !isWhole(this.#call)) return false;
+    return !this.#sent || this.#isRepeatable();
   }
 
-  /** Where the request may go once more without any risk of having two effects. */
-  #another(tried: Attempt, error: Error): UpstreamInstance | undefined {
-    const { method, body, bytes } = this.#call;
-    if (bytes === undefined && (body?.destroyed || body?.readableDidRead)) return undefined;
-    // Nothing was sent.
-    if (!tried.sent && (error instanceof ConnectFailure || isConnectTimeout(error)))
-      return this.#engine.pick(this.#policy, this.#call, [this.#instance!.key]);
-    // The instance closed the idle connection while the request was on its way (RFC 9112 §9.3.1).
-    const repeatable = body === undefined && idempotent.has(method) && !tried.answered;
-    return repeatable && isStaleConnection(error)
-      ? this.#engine.pick(this.#policy, this.#call, [])
-      : undefined;
+  #stop(): void {
+    this.#engine.deadlines.stop(this);
+  }
+
+  #giveBack(): void {
+    if (this.#keptBytes > 0) this.#engine.memory.give(this.#keptBytes);
+    this.#keptBytes = 0;
+  }
+
+  #count(outcome: RetryOutcome): void {
+    this.#engine.retries.of(this.#policy.service).counts[outcome] += 1;
+  }
+
+  #note(reason: Answer | Error, message = "request is tried once more"): void {
+    const cause = reason instanceof Error ? messageOf(reason) : `status ${reason.status}`;
+    const { service } = this.#policy;
+    this.#engine.log.debug({ service, instance: this.#call.instance, cause }, message);
   }
 }
 
-/** Whether a request without an answer speaks against the instance; what the client did does not. */
-function isTheirs(error: Error): boolean {
-  return !(error instanceof Refusal || error instanceof UploadStalled || error.name === "Aborted");
-}
-
-function isConnectTimeout(error: Error): boolean {
-  return error instanceof UpstreamTimeout && error.phase === "connect";
-}
-
-/** What the client is told about the failure of an upstream; the cause stays in the log. */
-function refusalOf(error: Error, service: string): Error {
-  if (error instanceof Refusal || error.name === "Aborted") return error;
-  if (error instanceof UploadStalled) return new Refusal("request-timeout", { cause: error });
-  const timeout = error instanceof UpstreamTimeout || error instanceof ConnectTimeout;
-  const cause = new Error(`service ${service}: ${messageOf(error)}`, { cause: error });
-  return new Refusal(timeout ? "upstream-timeout" : "upstream-failed", { cause });
+/** Refused at once: no circuit makes anybody wait, but it knows for how long. */
+function unavailable(engine: Engine, policy: ServicePolicy): Refusal {
+  const seconds = engine.secondsUntil(policy);
+  if (seconds === undefined) return new Refusal("service-unavailable");
+  return new Refusal("service-unavailable", { headers: { "retry-after": String(seconds) } });
 }

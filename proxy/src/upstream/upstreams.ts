@@ -1,26 +1,39 @@
-import { once, Refusal } from "@tocsin/shared";
+import { once } from "@tocsin/shared";
 import type { Clock, Log, Random } from "@tocsin/shared";
 import type { Answer } from "./attempt.ts";
 import { Balance } from "./balance.ts";
+import { Circuits } from "./circuits.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Evidence } from "./evidence.ts";
 import { Delivery } from "./delivery.ts";
 import type { Call, Engine } from "./delivery.ts";
 import type { Instances, UpstreamInstance } from "./instances.ts";
+import { KeptMemory } from "./kept-body.ts";
 import type { ServicePolicy } from "@tocsin/shared/contract";
 import { Pools } from "./pools.ts";
+import { Retries } from "./retries.ts";
 
 export interface Upstreams extends AsyncDisposable {
   /**
-   * Sends a request to an instance of a service.
+   * Sends a request to an instance of a service, and again as its policy says.
    *
+   * @param fallback the service that stands in when this one has no answer; undefined: none does
    * @param headers flat list of names and values, hop-by-hop fields left out
    * @returns the answer when its headers are there; the body follows
    * @throws Refusal service-unavailable, upstream-failed, upstream-timeout, request-timeout; what `call.delivery.abort` was given
    */
-  send(call: Call, policy: ServicePolicy, headers: string[]): Promise<Answer>;
+  send(
+    call: Call,
+    policy: ServicePolicy,
+    fallback: ServicePolicy | undefined,
+    headers: string[],
+  ): Promise<Answer>;
   /** What requests found out about instances. */
   readonly evidence: Pick<Evidence, "take" | "onStreak">;
+  /** Which instances get no requests because they keep failing. */
+  readonly circuits: Pick<Circuits, "onChange" | "open" | "all" | "stateOf">;
+  /** What became of retries so far. */
+  readonly retries: Pick<Retries, "read">;
   /** Looks at the instances again: pools of those that are gone are closed. Also done when a request notices. */
   refresh(): void;
 }
@@ -37,6 +50,8 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   const { clock, random, log } = options;
   const deadlines = new Deadlines(clock);
   const pools = new Pools(clock, deadlines);
+  const circuits = new Circuits(clock);
+  const retries = new Retries(clock);
   const balances = new Map<string, Balance>();
   let instances: Instances | undefined;
 
@@ -46,14 +61,15 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     instances = now;
     const services = new Set(now.services());
     for (const service of balances.keys()) if (!services.has(service)) balances.delete(service);
-    const known = new Set<string>();
+    const known = new Map<string, UpstreamInstance>();
     for (const service of services)
-      for (const instance of now.of(service) ?? []) known.add(instance.key);
+      for (const instance of now.of(service) ?? []) known.set(instance.key, instance);
     pools.keep((key) => known.has(key));
+    circuits.follow(known);
   }
 
   function pick(
-    { service }: ServicePolicy,
+    { service, circuit }: ServicePolicy,
     _call: Call,
     tried: readonly string[],
   ): UpstreamInstance | undefined {
@@ -62,20 +78,42 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     if (list === undefined) return undefined;
     let balance = balances.get(service);
     if (balance === undefined) balances.set(service, (balance = new Balance(random)));
-    return balance.pick(list, { tried, lets: undefined, key: undefined });
+    let lets = circuits.letsOf(service);
+    if (lets !== undefined && circuit === undefined) {
+      circuits.forget(service);
+      lets = undefined;
+    }
+    return balance.pick(list, { tried, lets, key: undefined });
   }
 
+  circuits.onChange(({ service, instance }, state) =>
+    log[state === "open" ? "warn" : "info"]({ service, instance, state }, "circuit changed"),
+  );
+
   const evidence = new Evidence();
-  const engine: Engine = { clock, deadlines, pools, log, evidence, pick };
+  const engine: Engine = {
+    clock,
+    random,
+    deadlines,
+    pools,
+    circuits,
+    retries,
+    memory: new KeptMemory(),
+    log,
+    evidence,
+    pick,
+    secondsUntil: ({ service, circuit }) =>
+      circuit && circuits.secondsUntil(instances?.of(service) ?? []),
+  };
 
   return {
     evidence,
+    circuits,
+    retries,
     refresh,
-    send(call, policy, headers) {
-      const instance = pick(policy, call, []);
-      if (instance === undefined) return Promise.reject(new Refusal("service-unavailable"));
+    send(call, policy, fallback, headers) {
       return new Promise((resolve, reject) => {
-        new Delivery(engine, call, policy, headers, resolve, reject).attempt(instance);
+        new Delivery(engine, call, policy, fallback, headers, resolve, reject).begin();
       });
     },
     [Symbol.asyncDispose]: once(async () => {

@@ -1,0 +1,70 @@
+import type { Readable } from "node:stream";
+
+/** A request body up to this size, in bytes, is kept when it may have to be sent again. */
+const keptAtMost = 64 * 1024;
+
+/** What all bodies that are kept at the same time may hold together, in bytes. */
+const keptInAll = 16 * 1024 * 1024;
+
+/** How much memory bodies that are kept may still take. */
+export class KeptMemory {
+  #free = keptInAll;
+
+  /** @returns false: the body is too large, or there are too many */
+  take(bytes: number): boolean {
+    if (bytes > keptAtMost || bytes > this.#free) return false;
+    this.#free -= bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#free += bytes;
+  }
+}
+
+/** Who waits for a body. */
+export interface KeptBodyOwner {
+  bodyKept(bytes: Uint8Array): void;
+  /** It broke off. */
+  bodyBroke(error: Error): void;
+}
+
+/** Reads a body to its end, before it is sent: so it can be sent as often as need be. Its size was announced and is bounded. */
+export class KeptBody {
+  readonly #body: Readable;
+  readonly #owner: KeptBodyOwner;
+  readonly #pieces: Buffer[] = [];
+
+  constructor(body: Readable, owner: KeptBodyOwner) {
+    this.#body = body;
+    this.#owner = owner;
+    body.on("data", this.#onData);
+    body.on("end", this.#onEnd);
+    body.on("error", this.#onError);
+  }
+
+  /** Nobody wants it any more. */
+  stop(): void {
+    this.#leave();
+    if (!this.#body.destroyed) this.#body.pause();
+  }
+
+  readonly #onData = (bytes: Buffer): void => void this.#pieces.push(bytes);
+
+  readonly #onEnd = (): void => {
+    this.#leave();
+    const pieces = this.#pieces;
+    this.#owner.bodyKept(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#leave();
+    this.#owner.bodyBroke(error);
+  };
+
+  #leave(): void {
+    this.#body.off("data", this.#onData);
+    this.#body.off("end", this.#onEnd);
+    this.#body.off("error", this.#onError);
+  }
+}
