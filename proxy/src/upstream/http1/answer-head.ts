@@ -30,6 +30,7 @@ export class AnswerHead {
   /** Whether the connection stays open after this answer (RFC 9112 §9.3). */
   get persistent(): boolean {
     if (this.connection === undefined) return this.minor === 1;
+    if (this.connection === "keep-alive") return true;
     const options = this.connection.split(",").map((option) => option.trim());
     return !options.includes("close") && (this.minor === 1 || options.includes("keep-alive"));
   }
@@ -50,7 +51,7 @@ export function readAnswerHead(text: string): AnswerHead {
   while (end !== -1) {
     const start = end + 2;
     end = text.indexOf("\r\n", start);
-    field(head, end === -1 ? text.slice(start) : text.slice(start, end));
+    field(head, text, start, end === -1 ? text.length : end);
   }
   if (head.connection !== undefined) applyConnection(head, head.connection);
   if (head.chunked) {
@@ -65,20 +66,39 @@ export function readAnswerHead(text: string): AnswerHead {
 
 function statusLine(line: string): AnswerHead {
   // `HTTP/1.1 200 OK`; the reason, and the blank before it, are often left out.
-  const found = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(line);
-  if (found === null || control.test(line)) throw new BadAnswer("a bad status line");
-  return new AnswerHead(Number(found[2]), found[1] === "1" ? 1 : 0);
+  const minor = line.charCodeAt(7) - zero;
+  const status = digit(line, 9, 1, 5) * 100 + digit(line, 10, 0, 9) * 10 + digit(line, 11, 0, 9);
+  if (
+    !line.startsWith("HTTP/1.") ||
+    !(minor === 0 || minor === 1) ||
+    line.charCodeAt(8) !== blank ||
+    Number.isNaN(status) ||
+    !(line.length === 12 || line.charCodeAt(12) === blank) ||
+    control.test(line)
+  )
+    throw new BadAnswer("a bad status line");
+  return new AnswerHead(status, minor);
 }
 
-function field(head: AnswerHead, line: string): void {
-  const colon = line.indexOf(":");
+const zero = 0x30;
+const blank = 0x20;
+
+/** The digit at a place; NaN when there is none, or it is out of range. */
+function digit(line: string, at: number, least: number, most: number): number {
+  const found = line.charCodeAt(at) - zero;
+  return found >= least && found <= most ? found : Number.NaN;
+}
+
+function field(head: AnswerHead, text: string, start: number, end: number): void {
+  const colon = text.indexOf(":", start);
   // Also a folded line (RFC 9112 §5.2): it begins with a blank, so what stands before its colon is not a name.
-  if (colon <= 0) throw new BadAnswer("a line that is not a field");
-  if (control.test(line)) throw new BadAnswer("a control character in a field");
-  const name = line.slice(0, colon);
+  if (colon === -1 || colon >= end || colon === start)
+    throw new BadAnswer("a line that is not a field");
+  const name = text.slice(start, colon);
   const kind = fieldKind(name);
   if (kind === kinds.bad) throw new BadAnswer("a bad field name");
-  const value = trimmed(line, colon + 1);
+  const value = trimmed(text, colon + 1, end);
+  if (control.test(value)) throw new BadAnswer("a control character in a field");
   switch (kind) {
     case kinds.pass:
       head.passing.push(name, value);
@@ -113,16 +133,16 @@ function field(head: AnswerHead, line: string): void {
 }
 
 /** Optional whitespace around a value is not part of it (RFC 9110 §5.5). */
-function trimmed(line: string, from: number): string {
+function trimmed(text: string, from: number, to: number): string {
   let start = from;
-  let end = line.length;
-  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
-  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
-  return line.slice(start, end);
+  let end = to;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
 }
 
 function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
+  return code === blank || code === 0x09;
 }
 
 /** Fields that `Connection` names belong to this connection and stop here (RFC 9110 §7.6.1). */
