@@ -1,5 +1,5 @@
-import { messageOf, Refusal } from "@tocsin/shared";
-import type { Cancel, Clock, Log, Milliseconds, Random } from "@tocsin/shared";
+import { messageOf } from "@tocsin/shared";
+import type { Milliseconds } from "@tocsin/shared";
 import type { RetryPolicy, ServicePolicy } from "@tocsin/shared/contract";
 import type { Readable } from "node:stream";
 import { Attempt, UpstreamTimeout } from "./attempt.ts";
@@ -8,39 +8,22 @@ import { isWhole } from "./call.ts";
 import type { Call } from "./call.ts";
 import { verdictOf } from "./circuit.ts";
 import type { Circuit, Era } from "./circuit.ts";
-import type { Circuits } from "./circuits.ts";
 import { Deadline } from "./deadlines.ts";
-import type { Deadlines } from "./deadlines.ts";
-import { Discard } from "./discard.ts";
-import type { Evidence } from "./evidence.ts";
-import { hadNoAnswer, isTheirs, refusalOf } from "./failures.ts";
+import { discard } from "./discard.ts";
+import type { Engine } from "./engine.ts";
+import { hadNoAnswer, isTheirs, refusalOf, unavailable } from "./failures.ts";
 import type { UpstreamInstance } from "./instances.ts";
 import { KeptBody } from "./kept-body.ts";
-import type { KeptBodyOwner, KeptMemory } from "./kept-body.ts";
+import type { KeptBodyOwner } from "./kept-body.ts";
 import { isStaleConnection } from "./pools.ts";
-import type { Pools } from "./pools.ts";
-import type { Retries, RetryOutcome } from "./retries.ts";
+import { Retrial } from "./retrial.ts";
+import type { RetrialOwner } from "./retrial.ts";
+import type { RetryOutcome } from "./retries.ts";
 import { backoffMs, causeOf, isRepeatable, mayRetry, retryAfterMs, valueOf } from "./retry.ts";
 import type { RetryCause } from "./retry.ts";
 
 export type { Call } from "./call.ts";
-
-/** What deliveries share. */
-export interface Engine {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly deadlines: Deadlines;
-  readonly pools: Pools;
-  readonly circuits: Circuits;
-  readonly retries: Retries;
-  readonly memory: KeptMemory;
-  readonly log: Log;
-  readonly evidence: Pick<Evidence, "answered" | "failed">;
-  /** The instance whose turn it is. `tried`: keys of those that had this request already. */
-  pick(policy: ServicePolicy, call: Call, tried: readonly string[]): UpstreamInstance | undefined;
-  /** In how many seconds one of the service may be tried, when its circuits keep all requests from it. */
-  secondsUntil(policy: ServicePolicy): number | undefined;
-}
+export type { Engine } from "./engine.ts";
 
 const none: readonly string[] = [];
 
@@ -50,7 +33,7 @@ const none: readonly string[] = [];
  *
  * It is itself the wait for the whole exchange. An object with methods, not closures: there is one for every request.
  */
-export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
+export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, RetrialOwner {
   readonly #engine: Engine;
   readonly #call: Call;
   readonly #policy: ServicePolicy;
@@ -66,8 +49,8 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
   #failuresBefore = 0;
   /** Attempts so far, without the silent one. */
   #attempts = 0;
-  /** Keys of the instances that failed. */
-  #tried: string[] | undefined = undefined;
+  /** Set when it is tried again. */
+  #retrial: Retrial | undefined = undefined;
   #maySilently = true;
   /** Something of the request may have reached an instance. */
   #sent = false;
@@ -78,12 +61,8 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
   #gone = false;
   /** The time for everything is up. */
   #late = false;
-  #keeping: KeptBody | undefined = undefined;
-  /** Bytes of {@link KeptMemory} that are to be given back. */
-  #keptBytes = 0;
-  /** What the client gets when there is nowhere to try again; set during a wait. */
-  #held: Answer | Error | undefined = undefined;
-  #stopWaiting: Cancel | undefined = undefined;
+  /** Set when the body is kept. */
+  #kept: KeptBody | undefined = undefined;
 
   /** @param fallback the service that stands in when this one has no answer */
   constructor(
@@ -133,13 +112,11 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
   }
 
   bodyKept(bytes: Uint8Array): void {
-    this.#keeping = undefined;
     this.#call.bytes = bytes;
     this.#first();
   }
 
   bodyBroke(error: Error): void {
-    this.#keeping = undefined;
     this.#fail(error);
   }
 
@@ -194,7 +171,8 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
 
   #first(): void {
     const instance = this.#engine.pick(this.#policy, this.#call, none);
-    if (instance === undefined) return this.#fail(unavailable(this.#engine, this.#policy));
+    if (instance === undefined)
+      return this.#fail(unavailable(this.#engine.secondsUntil(this.#policy)));
     this.#attempts = 1;
     this.#attempt(instance);
   }
@@ -255,32 +233,27 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
       this.#count("over-budget");
       return false;
     }
-    (this.#tried ??= []).push(this.#instance!.key);
-    this.#held = held;
-    if (waitMs < 1) this.#again();
-    else this.#stopWaiting = clock.after(waitMs, () => this.#again());
+    this.#retrial ??= new Retrial(clock, this);
+    this.#retrial.wait(waitMs, this.#instance!.key, held);
     return true;
   }
 
-  #again(): void {
-    const { pick, clock } = this.#engine;
-    const held = this.#held!;
-    const tried = this.#tried!;
-    this.#held = this.#stopWaiting = undefined;
-    const another = pick(this.#policy, this.#call, tried);
-    const once = this.#policy.retry === undefined;
-    // The same again only when there is no other, and where the policy asks for it.
-    const next = once ? another : (another ?? pick(this.#policy, this.#call, none));
-    if (next === undefined || (once && tried.includes(next.key))) {
-      if (held instanceof Error) this.#fail(held);
-      else this.#deliver(held);
-      return;
-    }
+  again(held: Answer | Error): void {
+    const { tried } = this.#retrial!;
+    const another = this.#engine.pick(this.#policy, this.#call, tried);
+    // The same one again only when there is no other, and where a policy asks for it.
+    const next =
+      this.#policy.retry === undefined
+        ? another !== undefined && !tried.includes(another.key)
+          ? another
+          : undefined
+        : (another ?? this.#engine.pick(this.#policy, this.#call, none));
+    if (next === undefined) return held instanceof Error ? this.#fail(held) : this.#deliver(held);
     this.#note(held);
     this.#attempts += 1;
     this.#attempt(next);
-    // Behind the attempt: it is another one's answer now.
-    if (!(held instanceof Error) && held.body !== undefined) new Discard(held.body, clock);
+    // Behind the attempt: from now on this is another one's answer.
+    if (!(held instanceof Error) && held.body !== undefined) discard(held.body, this.#engine.clock);
   }
 
   #backoff(retry: RetryPolicy): Milliseconds {
@@ -296,22 +269,17 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
     if (this.#policy.retry === undefined && this.#fallback === undefined) return false;
     if (!this.#isRepeatable()) return false;
     const bytes = Number(valueOf(this.#headers, "content-length") ?? Number.NaN);
-    if (!this.#engine.memory.take(bytes)) return false;
-    this.#keptBytes = bytes;
-    this.#keeping = new KeptBody(body, this);
+    const { memory } = this.#engine;
+    if (!memory.take(bytes)) return false;
+    this.#kept = new KeptBody(body, bytes, memory, this);
     return true;
   }
 
   // ---- the end
 
-  /** @returns whether it waited for something of its own, and gave that up */
+  /** @returns whether it was a wait of its own that ends with this */
   #stopsWaiting(reason: Error): boolean {
-    if (this.#keeping === undefined && this.#stopWaiting === undefined) return false;
-    this.#keeping?.stop();
-    this.#stopWaiting?.();
-    const held = this.#held;
-    this.#keeping = this.#stopWaiting = this.#held = undefined;
-    if (held !== undefined && !(held instanceof Error)) held.body?.abort(reason);
+    if (this.#kept?.stop() !== true && this.#retrial?.stop(reason) !== true) return false;
     this.#fail(reason);
     return true;
   }
@@ -319,7 +287,7 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
   #deliver(answer: Answer): void {
     this.#delivered = true;
     this.#call.answeredAt = this.#engine.clock.monotonic();
-    this.#giveBack();
+    this.#kept?.release();
     if (this.#over) this.#stop();
     this.#resolve(answer);
   }
@@ -329,7 +297,7 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
     this.#call.answeredAt = this.#engine.clock.monotonic();
     const failure = refusalOf(error, this.#policy.service);
     if (this.#fallback === undefined || !this.#mayFallBack(failure)) {
-      this.#giveBack();
+      this.#kept?.release();
       return this.#reject(failure);
     }
     this.#note(failure, "request goes to the service that stands in");
@@ -343,7 +311,7 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
       this.#resolve,
       this.#reject,
     );
-    successor.#keptBytes = this.#keptBytes;
+    successor.#kept = this.#kept;
     successor.begin();
   }
 
@@ -357,11 +325,6 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
     this.#engine.deadlines.stop(this);
   }
 
-  #giveBack(): void {
-    if (this.#keptBytes > 0) this.#engine.memory.give(this.#keptBytes);
-    this.#keptBytes = 0;
-  }
-
   #count(outcome: RetryOutcome): void {
     this.#engine.retries.of(this.#policy.service).counts[outcome] += 1;
   }
@@ -371,11 +334,4 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner {
     const { service } = this.#policy;
     this.#engine.log.debug({ service, instance: this.#call.instance, cause }, message);
   }
-}
-
-/** Refused at once: no circuit makes anybody wait, but it knows for how long. */
-function unavailable(engine: Engine, policy: ServicePolicy): Refusal {
-  const seconds = engine.secondsUntil(policy);
-  if (seconds === undefined) return new Refusal("service-unavailable");
-  return new Refusal("service-unavailable", { headers: { "retry-after": String(seconds) } });
 }

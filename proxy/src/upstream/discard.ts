@@ -7,22 +7,24 @@ const discardedAtMost = 64 * 1024;
 /** For at most this long. */
 const discardedWithinMs: Milliseconds = 1_000;
 
-/** Reads a body that nobody wants to its end, or closes its connection where that would cost more than another connection. */
-export class Discard implements ByteSink {
+class Discard implements ByteSink {
   readonly #source: ByteSource;
   #stopTimer: Cancel | undefined = undefined;
   #left = discardedAtMost;
   #over = false;
 
-  constructor(source: ByteSource, clock: Clock) {
+  constructor(source: ByteSource) {
     this.#source = source;
-    source.start(this);
-    if (!this.#over) this.#stopTimer = clock.after(discardedWithinMs, () => this.#give());
+  }
+
+  start(clock: Clock): void {
+    this.#source.start(this);
+    if (!this.#over) this.#stopTimer = clock.after(discardedWithinMs, () => this.#giveUp());
   }
 
   write(chunk: Uint8Array): boolean {
     this.#left -= chunk.byteLength;
-    if (this.#left < 0) this.#give();
+    if (this.#left < 0) this.#giveUp();
     return true;
   }
 
@@ -34,7 +36,7 @@ export class Discard implements ByteSink {
     this.#stop();
   }
 
-  #give(): void {
+  #giveUp(): void {
     if (this.#over) return;
     this.#stop();
     this.#source.abort(new Aborted("deadline"));
@@ -44,4 +46,9 @@ export class Discard implements ByteSink {
     this.#over = true;
     this.#stopTimer?.();
   }
+}
+
+/** Reads a body that nobody wants to its end, or closes its connection where that would cost more than another one. */
+export function discard(body: ByteSource, clock: Clock): void {
+  new Discard(body).start(clock);
 }

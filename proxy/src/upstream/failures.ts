@@ -24,3 +24,10 @@ export function hadNoAnswer(error: unknown): error is Refusal {
     code === "service-unavailable" || code === "upstream-failed" || code === "upstream-timeout"
   );
 }
+
+/** No instance may get a request. @param seconds until one may, as far as that is known */
+export function unavailable(seconds: number | undefined): Refusal {
+  return seconds === undefined
+    ? new Refusal("service-unavailable")
+    : new Refusal("service-unavailable", { headers: { "retry-after": String(seconds) } });
+}

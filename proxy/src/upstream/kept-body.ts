@@ -33,20 +33,35 @@ export interface KeptBodyOwner {
 export class KeptBody {
   readonly #body: Readable;
   readonly #owner: KeptBodyOwner;
+  readonly #memory: KeptMemory;
+  /** What it takes of the memory. */
+  #bytes: number;
   readonly #pieces: Buffer[] = [];
+  #reading = true;
 
-  constructor(body: Readable, owner: KeptBodyOwner) {
+  /** @param bytes its size, taken of the memory */
+  constructor(body: Readable, bytes: number, memory: KeptMemory, owner: KeptBodyOwner) {
     this.#body = body;
+    this.#bytes = bytes;
+    this.#memory = memory;
     this.#owner = owner;
     body.on("data", this.#onData);
     body.on("end", this.#onEnd);
     body.on("error", this.#onError);
   }
 
-  /** Nobody wants it any more. */
-  stop(): void {
+  /** Reads no more of it. @returns false: it was read */
+  stop(): boolean {
+    if (!this.#reading) return false;
     this.#leave();
     if (!this.#body.destroyed) this.#body.pause();
+    return true;
+  }
+
+  /** It need not be kept any more. */
+  release(): void {
+    this.#memory.give(this.#bytes);
+    this.#bytes = 0;
   }
 
   readonly #onData = (bytes: Buffer): void => void this.#pieces.push(bytes);
@@ -63,6 +78,7 @@ export class KeptBody {
   };
 
   #leave(): void {
+    this.#reading = false;
     this.#body.off("data", this.#onData);
     this.#body.off("end", this.#onEnd);
     this.#body.off("error", this.#onError);
