@@ -149,16 +149,19 @@ function rankOf(pattern: string): number {
 }
 
 function grow(tables: Map<string, Branch>, host: string, route: Reach): void {
-  let at = tables.get(host);
-  if (at === undefined) tables.set(host, (at = branch()));
   const segments = segmentsOf(route.claim.path);
   const open = segments.at(-1) === "*";
-  for (const segment of open ? segments.slice(0, -1) : segments) {
-    let next = at.next.get(segment);
-    if (next === undefined) at.next.set(segment, (next = branch()));
-    at = next;
-  }
+  let at = grown(tables, host);
+  for (const segment of open ? segments.slice(0, -1) : segments) at = grown(at.next, segment);
   (open ? at.rest : at.here).push(route);
+}
+
+function grown(branches: Map<string, Branch>, key: string): Branch {
+  const known = branches.get(key);
+  if (known !== undefined) return known;
+  const made: Branch = { next: new Map(), here: [], rest: [] };
+  branches.set(key, made);
+  return made;
 }
 
 /** A parameter is `{}` whatever it is called, and a slash at the end means nothing. */
@@ -166,8 +169,4 @@ function segmentsOf(path: string): readonly string[] {
   const segments = path.slice(1).split("/");
   if (segments.at(-1) === "") segments.pop();
   return segments.map((segment) => (segment.startsWith("{") ? "{}" : segment));
-}
-
-function branch(): Branch {
-  return { next: new Map(), here: [], rest: [] };
 }
