@@ -70,6 +70,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       stateDirectory: options.stateDirectory,
     }),
   );
+  const upstreams = stack.use(createUpstreams({ instances: fleet.instances, clock, random, log }));
   const metrics = createMetrics({
     version,
     fleet: () => ({
@@ -85,8 +86,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
           })),
         ),
     }),
+    resilience: () => ({
+      circuits: upstreams.circuits
+        .all()
+        .map(({ instance: { service, instance }, state }) => ({ service, instance, state })),
+      retries: upstreams.retries.read(),
+    }),
   });
-  const upstreams = stack.use(createUpstreams({ instances: fleet.instances, clock, random, log }));
   const findings = stack.use(
     new Findings({ node, bus, clock, take: () => upstreams.evidence.take() }),
   );
@@ -168,9 +174,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
             .services()
             .map((service) => [
               service,
-              (fleet.instances().of(service) ?? []).map(({ instance, eligible }) => ({
+              (fleet.instances().of(service) ?? []).map(({ key, instance, eligible }) => ({
                 instance,
                 eligible,
+                // Absent: it has none, or had no request yet.
+                circuit: upstreams.circuits.stateOf(key),
               })),
             ]),
         ),

@@ -1,5 +1,6 @@
 import type { AuthPolicy, ServicePolicy, WebSocketPolicy } from "@tocsin/shared/contract";
 import type { Milliseconds } from "@tocsin/shared";
+import type { StandIn } from "./fallback.ts";
 
 /** A route as requests meet it: everything resolved, nothing to look up. */
 export interface Route {
@@ -14,6 +15,8 @@ export interface Route {
   };
   /** How requests get to the service. */
   readonly upstream: ServicePolicy;
+  /** What stands in when the service has no answer; undefined: the refusal. */
+  readonly fallback: StandIn | undefined;
   /** Undefined: a request to upgrade is served as a plain one. */
   readonly websocket: WebSocketPolicy | undefined;
 }

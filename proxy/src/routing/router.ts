@@ -4,6 +4,7 @@ import type { Config, RouteMatch, ServicePolicy } from "@tocsin/shared/contract"
 import { choose, withCandidate } from "./candidates.ts";
 import type { bodyWanted, Candidate, Candidates } from "./candidates.ts";
 import { conditionsOf, nothingAsked, type Asked } from "./conditions.ts";
+import { standInOf } from "./fallback.ts";
 import { hostList, HostTable } from "./hosts.ts";
 import { policiesOf } from "./policies.ts";
 import type { Route } from "./route.ts";
@@ -45,6 +46,7 @@ export function createRouter(config: Config, services: () => KnownServices): Rou
           (route.revocation.onStale ?? (route.revocation.strict ? "deny" : "allow")) === "deny",
       },
       upstream: policyOf(route.service),
+      fallback: standInOf(route.fallback, policyOf),
       websocket: route.websocket,
     };
     if (route.match.hosts === undefined) add(tries.rest, route.match, made);
@@ -78,6 +80,8 @@ function add(trie: RouteTrie, match: RouteMatch, route: Route): void {
     );
   };
   if (match.methods === undefined) {
+    // A method that has a place of its own is not taken for one that nobody names, also when the route has nothing for it.
+    for (const method of everyMethod) trie.add(match.path, method, (held) => held ?? []);
     for (const method of [...everyMethod, undefined]) put(method, 0);
     return;
   }
@@ -130,6 +134,7 @@ function autoRoutes(
         auth: policy.auth,
         revocation: { maxStalenessMs: 60_000, denyWhenStale: false },
         upstream: policyOf(service),
+        fallback: undefined,
         websocket: policy.websocket,
       };
       made.set(service, route);

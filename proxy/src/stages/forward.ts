@@ -1,6 +1,9 @@
 import type { Clock } from "@tocsin/shared";
 import type { Permitted } from "../pipeline/exchange.ts";
 import type { Next } from "../pipeline/pipeline.ts";
+import type { Reply } from "../pipeline/reply.ts";
+import type { StandIn } from "../routing/fallback.ts";
+import { hadNoAnswer } from "../upstream/failures.ts";
 import { upstreamHeaders } from "../upstream/request-headers.ts";
 import type { Upstreams } from "../upstream/upstreams.ts";
 
@@ -19,6 +22,24 @@ export function forward(upstreams: Upstreams, clock: Clock): Next<Permitted> {
     );
     exchange.forwardedAt = clock.monotonic();
     exchange.service = route.service;
-    return upstreams.send(exchange, route.upstream, undefined, headers);
+    const { fallback } = route;
+    if (fallback === undefined) return upstreams.send(exchange, route.upstream, undefined, headers);
+    if (fallback.kind === "service")
+      return upstreams.send(exchange, route.upstream, fallback.upstream, headers);
+    return upstreams
+      .send(exchange, route.upstream, undefined, headers)
+      .catch((error: unknown) => standIn(exchange, error, fallback));
   };
+}
+
+/** The fixed answer instead of a refusal that says that the service had none. */
+function standIn(
+  exchange: Permitted,
+  error: unknown,
+  { status, headers, body }: StandIn & { kind: "answer" },
+): Reply {
+  if (!hadNoAnswer(error)) throw error;
+  // None of them gave this answer.
+  exchange.instance = undefined;
+  return { status, headers: [...headers], body };
 }

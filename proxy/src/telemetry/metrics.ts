@@ -24,6 +24,20 @@ export interface FleetReading {
   }[];
 }
 
+/** What keeps requests from instances, and what became of those that were tried again, at the moment of a scrape. */
+export interface ResilienceReading {
+  readonly circuits: readonly {
+    readonly service: string;
+    readonly instance: string;
+    readonly state: "closed" | "half-open" | "open";
+  }[];
+  readonly retries: readonly {
+    readonly service: string;
+    readonly outcome: string;
+    readonly count: number;
+  }[];
+}
+
 export interface Metrics {
   /** Counts an exchange. */
   record(exchange: ExchangeRecord): void;
@@ -41,6 +55,8 @@ export interface MetricsOptions {
   readonly version: string;
   /** Asked at each scrape. */
   readonly fleet: () => FleetReading;
+  /** Asked at each scrape. Absent: nothing is told of circuits and retries. */
+  readonly resilience?: () => ResilienceReading;
 }
 
 /** Label values are bounded: any other method is `_OTHER`. */
@@ -62,6 +78,7 @@ const authFailures = new Set([
 /** The metrics of one proxy. A registry of its own: two proxies may run in one process. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
+  /** By route; of a route whose requests go to several services one for each. */
   const routes = new Map<string, RouteSeries>();
   const failures = new Map<string, number>();
   const refusedConnections = new Map<string, number>();
@@ -126,6 +143,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     () => [...refusedConnections].map(([reason, value]) => ({ value, labels: { reason } })),
   );
   exposeFleet(registry, options.fleet);
+  if (options.resilience !== undefined) exposeResilience(registry, options.resilience);
   new Gauge({
     name: "tocsin_build_info",
     help: "Always 1; the labels say what runs.",
@@ -135,7 +153,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   function seriesOf(route: string, service: string): RouteSeries {
     let series = routes.get(route);
-    if (series === undefined) routes.set(route, (series = new RouteSeries({ route, service })));
+    if (series !== undefined && series.labels["service"] === service) return series;
+    // A space is in no name.
+    const key = series === undefined ? route : `${route} ${service}`;
+    series = routes.get(key);
+    if (series === undefined) routes.set(key, (series = new RouteSeries({ route, service })));
     return series;
   }
 
@@ -284,6 +306,34 @@ function exposeFleet(registry: Registry, fleet: () => FleetReading): void {
       fleet().instances.map(({ service, instance, healthy }) => ({
         value: healthy ? 1 : 0,
         labels: { service, instance },
+      })),
+  );
+}
+
+/** How the states of a circuit are told as numbers. */
+const circuitNumbers = { closed: 0, "half-open": 1, open: 2 } as const;
+
+function exposeResilience(registry: Registry, resilience: () => ResilienceReading): void {
+  expose(
+    registry,
+    "tocsin_circuit_state",
+    "gauge",
+    "The circuit of an instance: 0 closed, 1 half-open, 2 open.",
+    () =>
+      resilience().circuits.map(({ service, instance, state }) => ({
+        value: circuitNumbers[state],
+        labels: { service, instance },
+      })),
+  );
+  expose(
+    registry,
+    "tocsin_retries_total",
+    "counter",
+    "Retries by outcome; over-budget: those that were not made.",
+    () =>
+      resilience().retries.map(({ service, outcome, count }) => ({
+        value: count,
+        labels: { service, outcome },
       })),
   );
 }
