@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { isIPv6 } from "node:net";
 import { Refusal } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
 import { methods } from "@tocsin/shared/contract";
@@ -15,8 +16,24 @@ import { readTarget } from "./target.ts";
 /** What a request id may look like; one from outside ends up in log lines and headers. */
 const requestIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
 
-/** A host name or address with an optional port (RFC 9110 §7.2); no user information, no list. */
-const hostPattern = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+/**
+ * A host name or address with an optional port (RFC 9110 §7.2); no user information, no list. Labels are not empty, but for the root
+ * behind the last dot (RFC 1034 §3.1).
+ */
+const hostPattern =
+  /^(?:(?:[A-Za-z0-9_~-]+\.)*[A-Za-z0-9_~-]+\.?|\[([0-9A-Fa-f:.]+)\])(?::(\d{1,5}))?$/;
+
+/** A name is no longer (RFC 1035 §2.3.4); behind it there may be a port. */
+const hostLength = 255 + ":65535".length;
+
+function isHost(value: string): boolean {
+  const parts = value.length > hostLength ? null : hostPattern.exec(value);
+  if (parts === null) return false;
+  const [, address, port] = parts;
+  if (address !== undefined && !isIPv6(address)) return false;
+  // Read to 16 bits, as some do, port 65616 would be 80.
+  return port === undefined || (Number(port) > 0 && Number(port) <= 65_535);
+}
 
 /** Makes an exchange of a request. What is wrong with it is noted, not thrown: a refusal takes the way of every exchange. */
 export function admit(
@@ -55,7 +72,8 @@ function faultIn(
   if (head.bytes > limits.headers) return new Refusal("headers-too-large");
   if (exchange.method === "TRACE")
     return new Refusal("method-not-allowed", { headers: { allow: methods.join(", ") } });
-  const malformed = head.fault ?? placed(exchange, url) ?? framing(head, request);
+  const malformed =
+    version(request) ?? head.fault ?? placed(exchange, url) ?? framing(head, request);
   if (malformed !== undefined) return new Refusal("bad-request", { detail: malformed });
   if (head.via !== undefined && loops(head.via)) return new Refusal("loop-detected");
   if (
@@ -77,7 +95,7 @@ function faultIn(
 function placed(exchange: Exchange, url: string): string | undefined {
   const { host } = exchange.head;
   if (host === undefined) return "no Host field";
-  if (!hostPattern.test(host)) return "a bad Host field";
+  if (!isHost(host)) return "a bad Host field";
   let raw = url;
   if (!url.startsWith("/")) {
     // Absolute form (RFC 9112 §3.2.2): the target's host would count, so it must be the one that we see.
@@ -97,6 +115,11 @@ function placed(exchange: Exchange, url: string): string | undefined {
 
 function withoutPort(host: string): string {
   return host.toLowerCase().replace(/:80$/, "");
+}
+
+/** The parser lets two other versions through, in which messages would end elsewhere (RFC 9112 §2.3). */
+function version({ httpVersionMajor }: IncomingMessage): string | undefined {
+  return httpVersionMajor === 1 ? undefined : "not HTTP/1.1 or HTTP/1.0";
 }
 
 function framing(head: RequestHead, request: IncomingMessage): string | undefined {

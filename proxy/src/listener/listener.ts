@@ -16,8 +16,8 @@ import { respond } from "./respond.ts";
 import { Crowd } from "./crowd.ts";
 import { ExchangeResponse } from "./response.ts";
 import { farewell, refuseConnection, unreadable } from "./unreadable.ts";
-import { faultInTrailers } from "./trailers.ts";
-import { Upload } from "./upload.ts";
+import { faultInBody, isBroken, uploadOf } from "./upload.ts";
+import type { Upload } from "./upload.ts";
 
 export interface ListenerOptions {
   readonly host: string;
@@ -155,6 +155,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       response.destroy();
       return;
     }
+    const before = connection.newest;
+    if (before !== undefined) {
+      before.release();
+      if (isBroken(before)) connection.closing = true;
+    }
     // Behind a request that was refused there may be one that only seems to be there: it is not served, and not answered.
     if (connection.closing) return;
     const gate = options.gate();
@@ -170,27 +175,15 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     response.writeTimeoutMs = gate.limits.writeTimeoutMs;
     if (exchange.fault !== undefined) connection.closing = true;
     else if (exchange.head.hasBody) {
-      const upload = new Upload(request, {
-        maxBytes: gate.limits.body ?? Infinity,
-        pauseMs: gate.limits.bodyTimeoutMs,
-        deadlines,
-        // A client of HTTP/1.0 knows of no interim answers (RFC 9110 §10.1.1).
-        invite:
-          exchange.head.expect === undefined || request.httpVersionMinor === 0
-            ? undefined
-            : () => response.writeContinue(),
-      });
-      // Whoever reads it hears of an error; when nobody does, it is no reason to end the process.
-      upload.on("error", () => {});
-      exchange.body = upload;
-      // What came in one piece with the head is read first: when it cannot be, the upstream sees nothing of it.
-      queueMicrotask(() => {
-        if (connection.closing || response.destroyed) return;
-        if (request.complete) exchange.fault = faultInTrailers(request);
-        if (exchange.fault !== undefined) connection.closing = true;
-        handle(gate, exchange, response);
-      });
-      return;
+      exchange.body = uploadOf(response, gate.limits, deadlines);
+      if (exchange.head.chunked) {
+        response.hold(() => {
+          exchange.fault = faultInBody(request, gate.limits);
+          if (exchange.fault !== undefined) connection.closing = true;
+          handle(gate, exchange, response);
+        });
+        return;
+      }
     }
     handle(gate, exchange, response);
   }
@@ -229,7 +222,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     const exchange = this.exchange!;
     const connection = this.connectionState!;
     this.outflow?.stop();
-    connection.active -= 1;
+    if (!this.abandoned) connection.active -= 1;
     active -= 1;
     if (!this.writableFinished) {
       if (exchange.code === undefined) exchange.aborted = new Aborted("client-gone");

@@ -38,7 +38,12 @@ export function respond(
   headers.push("X-Request-ID", exchange.id);
   // Before the body has arrived nobody knows whether the rest of it follows.
   const unfinished = exchange.head.hasBody && !response.req.complete;
-  if ((close || unfinished) && !headers.includes("connection")) headers.push("Connection", "close");
+  const said = exchange.code !== undefined && headers.includes("connection");
+  if (close || unfinished || said) {
+    if (!said) headers.push("Connection", "close");
+    // RFC 9112 §9.6: who says so serves nothing more that comes on this connection.
+    response.connectionState!.closing = true;
+  }
   try {
     response.writeHead(status, headers);
   } catch (error) {

@@ -13,6 +13,37 @@ export class ExchangeResponse extends ServerResponse {
   /** Watches that; there is one when the client did not take everything at once. */
   outflow: Outflow | undefined = undefined;
 
+  /** What begins the exchange, while it has not begun. */
+  #held: (() => void) | undefined = undefined;
+  /** The exchange will never begin: its body cannot be read. */
+  abandoned = false;
+
+  get held(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /**
+   * Begins an exchange when everything was read that came in one piece with the head of the request. When that shows that the request
+   * is malformed, the upstream sees nothing of it.
+   */
+  hold(begin: () => void): void {
+    this.#held = begin;
+    setImmediate(() => this.release());
+  }
+
+  /** Begins the exchange now, when it is held. */
+  release(): void {
+    const begin = this.#held;
+    this.#held = undefined;
+    if (begin !== undefined && !this.destroyed) begin();
+  }
+
+  /** Gives an exchange up that is held. */
+  abandon(): void {
+    this.#held = undefined;
+    this.abandoned = true;
+  }
+
   /** Passes an interim answer on (RFC 9110 §15.2), unless the final one has begun or the client is too old to know of such. */
   inform(status: number, headers: string[]): void {
     if (this.headersSent || this.destroyed || this.req.httpVersionMinor === 0) return;

@@ -30,6 +30,7 @@ export function faultInTrailers({ rawTrailers }: IncomingMessage): Refusal | und
     if (misplaced.has(rawTrailers[index]!.toLowerCase()))
       return new Refusal("bad-request", {
         detail: "the trailer has a field that may not stand there",
+        headers: { connection: "close" },
       });
   }
   return undefined;

@@ -27,6 +27,13 @@ export function refuseConnection(
   const { socket, newest } = connection;
   connection.closing = true;
   const text = rawReply(code, headers);
+  if (newest?.held === true) {
+    newest.abandon();
+    connection.active -= 1;
+    if (connection.active > 0) connection.farewell = text;
+    else farewell(connection, text, deadlines);
+    return;
+  }
   if (connection.active === 0) return farewell(connection, text, deadlines);
   if (newest?.req.complete) {
     connection.farewell = text;

@@ -2,8 +2,10 @@ import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { Refusal } from "@tocsin/shared";
 import type { Milliseconds } from "@tocsin/shared";
+import type { Gate } from "../pipeline/gate.ts";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
+import type { ExchangeResponse } from "./response.ts";
 import { faultInTrailers } from "./trailers.ts";
 
 /** So much of a body must come within each pause that is allowed, in bytes, unless its end does: a trickle is a pause too. */
@@ -87,6 +89,39 @@ export class Upload extends Readable {
     if (!this.#request.complete) this.#request.pause();
     done(error);
   }
+}
+
+/** The body of a request that has one. */
+export function uploadOf(
+  response: ExchangeResponse,
+  { body: maxBytes = Infinity, bodyTimeoutMs: pauseMs }: Gate["limits"],
+  deadlines: Deadlines,
+): Upload {
+  const request = response.req;
+  // A client of HTTP/1.0 knows of no interim answers (RFC 9110 §10.1.1).
+  const expects = response.exchange!.head.expect !== undefined && request.httpVersionMinor > 0;
+  const upload = new Upload(request, {
+    maxBytes,
+    pauseMs,
+    deadlines,
+    invite: expects ? () => response.writeContinue() : undefined,
+  });
+  // Whoever reads it hears of an error; when nobody does, it is no reason to end the process.
+  upload.on("error", () => {});
+  return upload;
+}
+
+/** What is wrong with a body in chunks, as far as it has come. */
+export function faultInBody(request: IncomingMessage, limits: Gate["limits"]): Refusal | undefined {
+  if (request.readableLength > (limits.body ?? Infinity)) return new Refusal("body-too-large");
+  return request.complete ? faultInTrailers(request) : undefined;
+}
+
+/** Whether the body of a request was refused, or will be: what came behind it is then no request that may be believed. */
+export function isBroken({ req, exchange }: ExchangeResponse): boolean {
+  const { head, body } = exchange!;
+  if (body === undefined) return false;
+  return body.errored !== null || (head.chunked && faultInTrailers(req) !== undefined);
 }
 
 /** The wait for more of a body. */
