@@ -20,6 +20,7 @@ const routes = [
   { id: "beta", match: { path: "/orders", headers: { "x-beta": "1" }, body: { "/n": 1 } } },
   { id: "plain", match: { path: "/orders" } },
   { id: "only", match: { path: "/only", methods: ["POST"], body: { "/kind": "*" } } },
+  { id: "every", match: { path: "/every", body: { "/kind": "*" } } },
   { id: "upload", match: { path: "/upload" } },
 ].map((route) => ({ ...route, service: "a", auth: "none" }));
 
@@ -82,6 +83,7 @@ test.each([
   ["a content coding", post("{}", { fields: "Content-Encoding: gzip\r\n" }), 415],
   ["more than may be read", post(`{"a":"${"x".repeat(2_000)}"}`), 413],
   ["a condition that is not met", post(`{"other":1}`, { path: "/only" }), 404],
+  ["GET where only bodies count", post(`{"kind":1}`, { path: "/every", method: "GET" }), 404],
   ["no JSON on the only route", post(`kind=1`, { path: "/only", type: "text/plain" }), 404],
 ])("%s is refused, and the upstream sees nothing", async (_what, request, status) => {
   await using both = await start({ matchBody: "1KiB" });
