@@ -2,7 +2,7 @@
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { createLog, silentLog, sleep, systemClock } from "@tocsin/shared";
-import type { Clock, Log, Milliseconds } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import { Config } from "@tocsin/shared/contract";
 import type { Identity } from "../identity/identity.ts";
 import { anonymous } from "../identity/principal.ts";
@@ -24,12 +24,12 @@ export interface TestGateway extends AsyncDisposable {
   readonly metrics: Metrics;
   /** Exchanges that are over, in order. */
   readonly records: ExchangeRecord[];
-  /** Replaces the instances of the service `a`. */
+  /** Replaces the instances. */
   setInstances(...instances: UpstreamInstance[]): void;
 }
 
 export interface TestGatewayOptions {
-  /** Where the service `a` answers. */
+  /** Where the service `a` answers, or the one that an instance names. */
   readonly to: readonly (number | UpstreamInstance)[];
   /** Parts of the config. Default: everything goes to the service `a`, without authentication. */
   readonly config?: Record<string, unknown>;
@@ -37,6 +37,8 @@ export interface TestGatewayOptions {
   /** Age of the revocations. Default: current. */
   readonly revocationsMs?: () => Milliseconds | undefined;
   readonly clock?: Clock;
+  /** Default: always 0. */
+  readonly random?: Random;
   readonly keepAliveMs?: Milliseconds;
   /** Put around the assembled gate. */
   readonly wrap?: (gate: Gate) => Gate;
@@ -66,7 +68,12 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     fleet: () => ({ replicas: [], instances: [] }),
   });
   const upstreams = stack.use(
-    createUpstreams({ instances: () => instances, clock, random: () => 0, log }),
+    createUpstreams({
+      instances: () => instances,
+      clock,
+      random: options.random ?? (() => 0),
+      log,
+    }),
   );
   const config = Config.parse({
     version: 1,
@@ -112,7 +119,14 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
 }
 
 function fleetOf(list: readonly UpstreamInstance[]): Instances {
-  return { of: (service) => (service === "a" ? list : undefined), services: () => ["a"] };
+  const services = new Map<string, UpstreamInstance[]>([["a", []]]);
+  for (const instance of list) {
+    const { service } = instance;
+    const others = services.get(service);
+    if (others === undefined) services.set(service, [instance]);
+    else others.push(instance);
+  }
+  return { of: (service) => services.get(service), services: () => [...services.keys()] };
 }
 
 /** One connection as an origin sees it. */
