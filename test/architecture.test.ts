@@ -147,7 +147,17 @@ const layers: readonly Layer[] = [
   },
 ];
 
-const engines = ["routing", "identity", "quotas", "cache", "upstream", "transform", "protocol"];
+const engines = [
+  "routing",
+  "identity",
+  "quotas",
+  "cache",
+  "upstream",
+  "transform",
+  "protocol",
+  "streams",
+  "websocket",
+];
 
 const proxyLayers: readonly Layer[] = [
   ...engines.map((engine) => ({
