@@ -18,6 +18,7 @@ import type { Upstreams } from "../upstream/upstreams.ts";
 import type { Received } from "./exchange.ts";
 import type { Gate } from "./gate.ts";
 import { Pipeline } from "./pipeline.ts";
+import type { Next } from "./pipeline.ts";
 
 /** What the stages know and can do. Lives longer than any one config. */
 export interface Engines {
@@ -42,6 +43,11 @@ export function assemble(config: Config, engines: Engines): Gate {
     .through(identify(engines.identity, engines.staleness)) // Routed     → Identified
     .through(authorize()) // Identified → Permitted
     .into(forward(engines.upstreams, clock));
+  return gateOf(config, handle);
+}
+
+/** What the listener needs of a config, with what handles its requests. */
+export function gateOf(config: Config, handle: Next<Received>): Gate {
   const { headers, uri, body, headersTimeout, bodyTimeout, writeTimeout, connectionsPerAddress } =
     config.listen.limits;
   return {

@@ -5,8 +5,9 @@ import { expect, test } from "vitest";
 import { Refusal } from "@tocsin/shared";
 import { bodyWanted } from "./candidates.ts";
 import type { Asked } from "./conditions.ts";
-import { explain, inOrderOfPrecedence } from "./explain.ts";
+import { explain } from "./explain.ts";
 import { JsonBody } from "./json-body.ts";
+import { inOrderOfPrecedence } from "./listing.ts";
 import { createRouter } from "./router.ts";
 
 const few = <T>(...values: T[]) => fc.constantFrom(...values);

@@ -45,24 +45,3 @@ export function explain(
         : leadOf(winner, each),
   }));
 }
-
-/** All routes in the order in which they are tried, as far as it is the same for every request. */
-export function inOrderOfPrecedence(routes: readonly ConfigRoute[]): readonly ConfigRoute[] {
-  return routes
-    .map((route) => ({
-      route,
-      match: route.match,
-      fit: { host: mostSpecific(route.match.hosts), method: route.match.methods ? 2 : 0 } as const,
-    }))
-    .toSorted((a, b) => inOrder(a, b) || (a.match.path < b.match.path ? -1 : 1))
-    .map(({ route }) => route);
-}
-
-function mostSpecific(hosts: readonly string[] | undefined): string {
-  if (hosts === undefined) return "*";
-  return (
-    hosts.find((host) => !host.startsWith("*.")) ??
-    hosts.toSorted((a, b) => b.length - a.length)[0] ??
-    "*"
-  );
-}

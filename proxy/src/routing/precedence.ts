@@ -61,9 +61,10 @@ function count({ match }: Placed, kind: "headers" | "query" | "body"): number {
   return Object.keys(match[kind] ?? {}).length;
 }
 
-/** The name itself, then `*.domain` from the longest on, then every host. */
+/** The name itself, then `*.domain` from the longest on, then every host; those that the host does not fit are not tried at all. */
 function hostRank(pattern: string | undefined): number {
-  if (pattern === undefined || pattern === "*") return 0;
+  if (pattern === undefined) return -1;
+  if (pattern === "*") return 0;
   return pattern.startsWith("*.") ? pattern.length : Infinity;
 }
 

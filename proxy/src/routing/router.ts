@@ -1,6 +1,8 @@
 import { Refusal } from "@tocsin/shared";
 import { bodyless, methods as everyMethod } from "@tocsin/shared/contract";
-import type { Config, RouteMatch, ServicePolicy } from "@tocsin/shared/contract";
+import type { Config, RouteMatch } from "@tocsin/shared/contract";
+import { autoRouter, autoRoutesOf } from "./auto-routes.ts";
+import type { KnownServices } from "./auto-routes.ts";
 import { choose, withCandidate } from "./candidates.ts";
 import type { bodyWanted, Candidate, Candidates } from "./candidates.ts";
 import { conditionsOf, nothingAsked, type Asked } from "./conditions.ts";
@@ -8,7 +10,7 @@ import { standInOf } from "./fallback.ts";
 import { hostList, HostTable } from "./hosts.ts";
 import { policiesOf } from "./policies.ts";
 import type { Route } from "./route.ts";
-import { spelled, Trie } from "./trie.ts";
+import { Trie } from "./trie.ts";
 
 /** Which route a request takes. Made once per config. */
 export interface Router {
@@ -23,11 +25,6 @@ export interface Router {
   find(path: string, method: string, asked?: Asked): Route | typeof bodyWanted;
   /** Whether a `Host` value is served. */
   serves(host: string): boolean;
-}
-
-/** What the router asks about the fleet: services appear and go without a new config. */
-export interface KnownServices {
-  of(service: string): unknown;
 }
 
 /** @param services the services that instances are known of, now */
@@ -52,7 +49,8 @@ export function createRouter(config: Config, services: () => KnownServices): Rou
     if (route.match.hosts === undefined) add(tries.rest, route.match, made);
     else for (const host of route.match.hosts) add(tries.at(host, makeTrie), route.match, made);
   }
-  const auto = autoRoutes(config, services, policyOf);
+  const described = autoRoutesOf(config);
+  const auto = described && autoRouter(described, services, policyOf);
   return {
     serves: hostList(config.listen.hosts),
     find(path, method, asked = nothingAsked) {
@@ -106,44 +104,3 @@ function notFound(tries: readonly RouteTrie[], path: string, method: string): Re
 function allow(methods: ReadonlySet<string>): string {
   return everyMethod.filter((method) => methods.has(method)).join(", ");
 }
-
-type AutoRoutes = NonNullable<Config["discovery"]["autoRoutes"]>;
-
-/** `{prefix}/{service}/…` for services that have instances; on by default when the config has no routes of its own. */
-function autoRoutes(
-  config: Config,
-  services: () => KnownServices,
-  policyOf: (service: string) => ServicePolicy,
-): ((path: string) => Route | undefined) | undefined {
-  const policy: AutoRoutes | undefined =
-    config.discovery.autoRoutes ?? (config.routes.length === 0 ? defaultAutoRoutes : undefined);
-  if (policy === undefined) return undefined;
-  const prefix = `${policy.prefix.replace(/\/+$/, "").split("/").map(spelled).join("/")}/`;
-  const made = new Map<string, Route>();
-  return (path) => {
-    if (!path.startsWith(prefix)) return undefined;
-    const end = path.indexOf("/", prefix.length);
-    const service = end === -1 ? path.slice(prefix.length) : path.slice(prefix.length, end);
-    // Asked each time: only services that exist get a route, so strangers cannot fill the map.
-    if (service === "" || services().of(service) === undefined) return undefined;
-    let route = made.get(service);
-    if (route === undefined) {
-      route = {
-        id: `auto-${service}`,
-        service,
-        auth: policy.auth,
-        revocation: { maxStalenessMs: 60_000, denyWhenStale: false },
-        upstream: policyOf(service),
-        fallback: undefined,
-        websocket: policy.websocket,
-      };
-      made.set(service, route);
-    }
-    return route;
-  };
-}
-
-const defaultAutoRoutes: AutoRoutes = {
-  prefix: "/api",
-  auth: { mode: "required", via: ["jwt"] },
-};
