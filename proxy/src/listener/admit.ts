@@ -110,6 +110,7 @@ function placed(exchange: Exchange, url: string): string | undefined {
   exchange.path = target.path;
   exchange.target = target.query === "" ? target.path : target.path + target.query;
   exchange.variants = target.variants;
+  exchange.caseless = target.caseless;
   return undefined;
 }
 

@@ -21,6 +21,8 @@ export class Exchange {
   path = "/";
   /** Other readings of an ambiguous path; the route must be the same for each. */
   variants: readonly string[] | undefined = undefined;
+  /** Readings by a server that does not mind the case of letters; none may lead where more is asked for. */
+  caseless: readonly string[] | undefined = undefined;
   readonly head: RequestHead;
   /** The peer, and whether it is believed. */
   readonly origin: Origin;

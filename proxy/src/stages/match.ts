@@ -63,16 +63,36 @@ async function jsonOf(exchange: Received, maxBytes: number): Promise<JsonBody | 
 }
 
 function routeOf(router: Router, exchange: Received, asked: Asked): Route | typeof bodyWanted {
-  const route = router.find(exchange.path, exchange.method, asked);
-  if (exchange.variants === undefined || route === bodyWanted) return route;
+  const { method, variants, caseless } = exchange;
+  const route = router.find(exchange.path, method, asked);
+  if (route === bodyWanted) return route;
   // The upstream may read the path in another way; the rules of another route would then be walked around.
-  for (const variant of exchange.variants) {
-    const other = found(router, variant, exchange.method, asked);
-    if (other === bodyWanted) return other;
-    if (other !== route)
-      throw new Refusal("bad-request", { detail: "the path can be read in more than one way" });
+  if (variants !== undefined) {
+    for (const variant of variants) {
+      const other = found(router, variant, method, asked);
+      if (other === bodyWanted) return other;
+      if (other !== route) throw ambiguous();
+    }
+  }
+  // Paths that differ in the case of letters are different paths (RFC 3986 §6.2.2.1), but not to every server: where it would find
+  // something that more is asked for, the spelling of the config is the only one.
+  if (caseless !== undefined) {
+    for (const variant of caseless) {
+      const other = found(router, variant, method, asked);
+      if (other === bodyWanted) return other;
+      if (other !== undefined && other !== route && asksForMore(other, route)) throw ambiguous();
+    }
   }
   return route;
+}
+
+function ambiguous(): Refusal {
+  return new Refusal("bad-request", { detail: "the path can be read in more than one way" });
+}
+
+/** Whether a route keeps somebody out whom another one may let in. */
+function asksForMore({ auth }: Route, other: Route): boolean {
+  return auth.mode === "required" && JSON.stringify(auth) !== JSON.stringify(other.auth);
 }
 
 function found(
