@@ -50,7 +50,7 @@ test("after a silence of any length nothing is left of before", async () => {
   expect(allowed(budget, 1_000)).toBe(10);
 });
 
-test("in whatever rhythm requests come, those of any ten seconds see at most the share more, or ten", () => {
+test("in whatever rhythm requests come, a retry is made only where those of ten seconds stay within the share of their requests, or ten", () => {
   fc.assert(
     fc.property(
       fc.array(fc.integer({ min: 0, max: 60 }), { minLength: 1, maxLength: 40 }),
@@ -68,7 +68,9 @@ test("in whatever rhythm requests come, those of any ten seconds see at most the
           retries.push(made);
           const last = (list: readonly number[]) =>
             list.slice(Math.max(0, second - 9), second + 1).reduce((sum, each) => sum + each, 0);
-          expect(last(retries)).toBeLessThanOrEqual(Math.max(10, last(seconds) * 0.2));
+          // With the seconds that pass requests become too old: what was made then was within the share.
+          if (made > 0)
+            expect(last(retries)).toBeLessThanOrEqual(Math.max(10, last(seconds) * 0.2));
         }
       },
     ),

@@ -22,7 +22,11 @@ export interface Call {
   delivery: { abort(reason: Error): void } | undefined;
 }
 
-/** Whether all of a request can be sent: nothing of its body was read, or it was kept. */
-export function isWhole({ body, bytes }: Call): boolean {
-  return body === undefined || bytes !== undefined || !(body.destroyed || body.readableDidRead);
+/**
+ * Whether all of a request can be sent: its body was kept, or nothing was ever sent, and so nobody reads it.
+ *
+ * @param sent something of it may have reached an instance
+ */
+export function isWhole({ body, bytes }: Call, sent: boolean): boolean {
+  return body === undefined || bytes !== undefined || !(sent || body.destroyed);
 }

@@ -207,7 +207,7 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
   #repeatsSilently(attempt: Attempt, error: Error): boolean {
     if (!this.#maySilently || this.#gone || this.#late) return false;
     if (attempt.answered || !isStaleConnection(error)) return false;
-    if (!this.#isRepeatable() || !isWhole(this.#call)) return false;
+    if (!this.#isRepeatable() || !isWhole(this.#call, this.#sent)) return false;
     this.#maySilently = false;
     this.#circuit?.withdrew(this.#era);
     const next = this.#engine.pick(this.#policy, this.#call, none);
@@ -221,7 +221,8 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
   }
 
   #mayRetry(cause: RetryCause): boolean {
-    return mayRetry(this.#policy, cause, this.#attempts, this.#call, this.#headers);
+    if (!isWhole(this.#call, this.#sent)) return false;
+    return mayRetry(this.#policy, cause, this.#attempts, this.#call.method, this.#headers);
   }
 
   /** @param held what the client gets when that comes to nothing @returns false: there is no time for it, or too many do it */
@@ -268,10 +269,10 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
   #keeps(body: Readable): boolean {
     if (this.#policy.retry === undefined && this.#fallback === undefined) return false;
     if (!this.#isRepeatable()) return false;
-    const bytes = Number(valueOf(this.#headers, "content-length") ?? Number.NaN);
+    const length = valueOf(this.#headers, "content-length");
     const { memory } = this.#engine;
-    if (!memory.take(bytes)) return false;
-    this.#kept = new KeptBody(body, bytes, memory, this);
+    if (length === undefined || !memory.take(Number(length))) return false;
+    this.#kept = new KeptBody(body, Number(length), memory, this);
     return true;
   }
 
@@ -317,7 +318,7 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
 
   /** Two services must not both do what may be done once. */
   #mayFallBack(failure: Error): boolean {
-    if (this.#gone || !hadNoAnswer(failure) || !isWhole(this.#call)) return false;
+    if (this.#gone || !hadNoAnswer(failure) || !isWhole(this.#call, this.#sent)) return false;
     return !this.#sent || this.#isRepeatable();
   }
 

@@ -24,7 +24,8 @@ export class Retrial {
   /** @param key the instance that failed @param held how */
   wait(waitMs: Milliseconds, key: string, held: Answer | Error): void {
     this.tried.push(key);
-    if (waitMs < 1) return this.#owner.again(held);
+    // Behind an answer not even then: its connection is free again only when all of it was told.
+    if (waitMs < 1 && held instanceof Error) return this.#owner.again(held);
     this.#held = held;
     this.#cancel = this.#clock.after(waitMs, () => {
       this.#held = undefined;

@@ -2,8 +2,6 @@ import type { Clock, Milliseconds, Random } from "@tocsin/shared";
 import type { RetryPolicy, ServicePolicy } from "@tocsin/shared/contract";
 import { UpstreamTimeout } from "./attempt.ts";
 import type { Attempt } from "./attempt.ts";
-import { isWhole } from "./call.ts";
-import type { Call } from "./call.ts";
 import { ConnectFailure } from "./dial.ts";
 import { ConnectionLost } from "./http1/connection.ts";
 
@@ -51,13 +49,12 @@ export function mayRetry(
   { retry }: ServicePolicy,
   cause: RetryCause,
   attempts: number,
-  call: Call,
+  method: string,
   headers: readonly string[],
 ): boolean {
-  if (!isWhole(call)) return false;
   if (retry === undefined) return cause === "connect-failure" && attempts === 1;
   if (attempts >= retry.attempts || !retry.on.includes(cause)) return false;
-  return cause === "connect-failure" || isRepeatable(call.method, headers, retry);
+  return cause === "connect-failure" || isRepeatable(method, headers, retry);
 }
 
 /** Full jitter: any time from 0 up to a bound that doubles with each retry. @param count retries before this one */
