@@ -39,7 +39,9 @@ export interface ProxyOptions {
   readonly probeListen: Address;
   /** Where the last good snapshot is kept; undefined: nowhere, a restart waits for the bus. */
   readonly stateDirectory?: string;
-  /** How long disposal may take to finish what is in flight. */
+  /** How long a proxy that stops still takes new connections, so that those who route to it notice. Default 0. */
+  readonly drainNoticeMs?: Milliseconds;
+  /** How long disposal may take to finish what is in flight, the notice included. */
   readonly drainTimeoutMs: Milliseconds;
 }
 
@@ -194,7 +196,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ready,
     [Symbol.asyncDispose]: once(async () => {
       draining = true;
-      const finished = await listener.drain({ timeoutMs: options.drainTimeoutMs });
+      fleet.leave();
+      const finished = await listener.drain({
+        noticeMs: options.drainNoticeMs ?? 0,
+        timeoutMs: options.drainTimeoutMs,
+      });
       if (!finished) log.warn({ active: listener.active }, "what was still in flight is cut");
       await owned.disposeAsync();
     }),

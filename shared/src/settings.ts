@@ -44,6 +44,14 @@ function url(protocols: readonly string[]) {
   };
 }
 
+function upToAnHour(text: string): number | undefined {
+  const durationMs = parseDuration(text);
+  return durationMs !== undefined && durationMs <= 3_600_000 ? durationMs : undefined;
+}
+
+/** More than that many processes of one proxy are a mistake. */
+export const maxWorkers = 64;
+
 const nonEmpty = (text: string): string | undefined => (text === "" ? undefined : text);
 
 export const settingsTable = {
@@ -145,14 +153,28 @@ export const settingsTable = {
     fallback: "info",
     parse: (text) => logLevels.find((level) => level === text),
   }),
+  TOCSIN_WORKERS: row({
+    meaning:
+      "How many processes of `tocsin proxy` take requests, on one port and under one name. 1: everything in one process. `standalone` is always one.",
+    allowed: `a whole number from 1 to ${maxWorkers}`,
+    shownFallback: "one for each core",
+    parse: (text) => {
+      const workers = Number(text);
+      return /^\d{1,3}$/.test(text) && workers >= 1 && workers <= maxWorkers ? workers : undefined;
+    },
+  }),
+  TOCSIN_DRAIN_NOTICE: row({
+    meaning:
+      "How long a proxy that was told to stop, and is not ready any more, still takes new connections: the time in which whoever routes to it notices. Part of `TOCSIN_DRAIN_TIMEOUT`.",
+    allowed: "a duration (0ms, 250ms, 5s), at most 1h",
+    fallback: "250ms",
+    parse: upToAnHour,
+  }),
   TOCSIN_DRAIN_TIMEOUT: row({
     meaning: "How long a process that was told to stop may take to finish what is in flight.",
     allowed: "a duration (250ms, 30s, 15m), at most 1h",
     fallback: "30s",
-    parse: (text) => {
-      const durationMs = parseDuration(text);
-      return durationMs !== undefined && durationMs <= 3_600_000 ? durationMs : undefined;
-    },
+    parse: upToAnHour,
   }),
 } as const;
 
@@ -162,7 +184,6 @@ export const settingsTable = {
  */
 const settingsWithoutPart: Readonly<Record<string, string>> = {
   TOCSIN_REDIS_URL: "no part of this version uses Redis yet",
-  TOCSIN_WORKERS: "this version runs one worker per proxy",
   OTEL_EXPORTER_OTLP_ENDPOINT: "this version does not export traces yet",
 };
 

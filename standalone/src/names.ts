@@ -12,6 +12,7 @@ export function proxyOptions(settings: Settings) {
     node: settings.TOCSIN_PROXY_ID ?? nodeName(hostname(), systemRandom),
     listen: settings.TOCSIN_LISTEN,
     probeListen: settings.TOCSIN_PROBE_LISTEN,
+    drainNoticeMs: settings.TOCSIN_DRAIN_NOTICE,
     drainTimeoutMs: settings.TOCSIN_DRAIN_TIMEOUT,
   };
 }

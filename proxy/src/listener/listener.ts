@@ -12,6 +12,8 @@ import { admit } from "./admit.ts";
 import { bind } from "./bind.ts";
 import type { BoundAddress } from "./bind.ts";
 import { Connection } from "./connection.ts";
+import { drain } from "./drain.ts";
+import type { DrainOptions } from "./drain.ts";
 import { respond } from "./respond.ts";
 import { Crowd } from "./crowd.ts";
 import { ExchangeResponse } from "./response.ts";
@@ -37,20 +39,13 @@ export interface ListenerOptions {
   readonly keepAliveMs?: Milliseconds;
 }
 
-export interface DrainOptions {
-  /** Time in which new connections are still taken, so that those who route to us notice. Default 0. */
-  readonly noticeMs?: Milliseconds;
-  /** Time for all of it; what is in flight then is cut. */
-  readonly timeoutMs: Milliseconds;
-}
-
 /** Where requests come in. Disposing it cuts what is in flight; `drain` first to finish it. */
 export interface Listener extends AsyncDisposable {
   readonly address: BoundAddress;
   /** Exchanges that are not over. */
   readonly active: number;
   /**
-   * Finishes what is in flight and closes: replies carry `Connection: close`, idle connections are closed.
+   * Finishes what is in flight and closes: replies carry `Connection: close`, idle connections are closed, then streams.
    *
    * @returns true when everything finished in time
    */
@@ -245,6 +240,12 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const address = await bind(server, options.host, options.port);
   server.on("error", (error) => log.error({ cause: error.message }, "listener failed"));
 
+  const announce = () => {
+    draining = true;
+  };
+  const cut = () => {
+    for (const socket of connections.keys()) socket.destroy();
+  };
   const stop = once(async () => {
     stopped = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -258,27 +259,12 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     get active() {
       return active;
     },
-    async drain({ noticeMs = 0, timeoutMs }) {
-      draining = true;
-      const deadlineAt = clock.monotonic() + timeoutMs;
-      if (noticeMs > 0)
-        await new Promise<void>(
-          (resolve) => void clock.after(Math.min(noticeMs, timeoutMs), resolve),
-        );
-      let inTime = true;
-      const cancel = clock.after(Math.max(0, deadlineAt - clock.monotonic()), () => {
-        inTime = false;
-        for (const socket of connections.keys()) socket.destroy();
-      });
-      await stop();
-      cancel();
-      return inTime;
-    },
+    drain: (drainOptions) =>
+      drain({ active: () => active, announce, stop, cut }, drainOptions, clock),
     [Symbol.asyncDispose]: once(async () => {
-      draining = true;
-      stopped = true;
+      announce();
       const closed = stop();
-      for (const socket of connections.keys()) socket.destroy();
+      cut();
       await closed;
       deadlines.close();
     }),

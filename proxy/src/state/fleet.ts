@@ -52,6 +52,8 @@ export interface Fleet extends AsyncDisposable {
   onConfig(listener: (applied: AppliedConfig) => void): () => void;
   /** Called soon after `instances()` may have become another value. */
   onInstances(listener: () => void): () => void;
+  /** Tells the control plane that this proxy goes away and is not to be waited for. Orders are applied on. */
+  leave(): void;
   readonly staleness: {
     /**
      * Time since the revocations were known to be current; of those from disk by this machine's wall clock. Undefined when they
@@ -212,6 +214,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       return () => void configListeners.delete(listener);
     },
     onInstances: (listener) => instanceListeners.add(listener),
+    leave: () => reports.leave(),
     staleness: { revocationsMs: () => replicas.revocations.stalenessMs() },
     [Symbol.asyncDispose]: once(async () => {
       reports.leave();
