@@ -53,6 +53,9 @@ const kinds: Readonly<Record<string, number>> = {
   "x-forwarded-host": forwardedHost,
   forwarded,
   "x-real-ip": aboutClient,
+  // Some frameworks take their path instead of the request line's: rules that go by the path would be walked around.
+  "x-original-url": drop,
+  "x-rewrite-url": drop,
   traceparent,
   tracestate,
   via,
