@@ -63,10 +63,6 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     process.env["TEST_LOG"] === undefined ? silentLog : createLog({ level: "debug" });
   let instances = fleetOf(options.to.map((to) => (typeof to === "number" ? instanceAt(to) : to)));
   const records: ExchangeRecord[] = [];
-  const metrics = createMetrics({
-    version: "test",
-    fleet: () => ({ replicas: [], instances: [] }),
-  });
   const upstreams = stack.use(
     createUpstreams({
       instances: () => instances,
@@ -75,6 +71,14 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
       log,
     }),
   );
+  const metrics = createMetrics({
+    version: "test",
+    fleet: () => ({ replicas: [], instances: [] }),
+    resilience: () => ({
+      circuits: upstreams.circuits.all().map(({ instance, state }) => ({ ...instance, state })),
+      retries: upstreams.retries.read(),
+    }),
+  });
   const config = Config.parse({
     version: 1,
     services: { a: null },

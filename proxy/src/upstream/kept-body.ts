@@ -12,7 +12,8 @@ export class KeptMemory {
 
   /** @returns false: the body is too large, or there are too many */
   take(bytes: number): boolean {
-    if (bytes > keptAtMost || bytes > this.#free) return false;
+    // A size that is no number fits nowhere.
+    if (!(bytes <= keptAtMost && bytes <= this.#free)) return false;
     this.#free -= bytes;
     return true;
   }
