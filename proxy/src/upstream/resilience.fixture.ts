@@ -33,9 +33,11 @@ export const behaving = (how: string): ((connection: OriginConnection) => void) 
   return answering(answer(Number(how)));
 };
 
+const requestLine = /(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|REPORT) \S+(?= HTTP\/1\.1\r)/g;
+
 /** The request lines that came, in order. */
 export const requestsTo = (...origins: RawOrigin[]): string[] =>
-  origins.flatMap((origin) => origin.received().match(/^[A-Z]+ \S+(?= HTTP\/1\.1\r$)/gm) ?? []);
+  origins.flatMap((origin) => origin.received().match(requestLine) ?? []);
 
 /** A port that nobody listens on. */
 export async function deadPort(): Promise<number> {
