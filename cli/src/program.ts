@@ -7,7 +7,9 @@ import type { RevokeTokenOptions, RevokeUserOptions } from "./commands/revoke.ts
 import type { HealthcheckOptions } from "./commands/healthcheck.ts";
 import type { ApplyOptions } from "./commands/config.ts";
 import type { ListOptions } from "./commands/revocations.ts";
+import type { RoutesOptions } from "./commands/routes.ts";
 import { addLaterCommands, notYet } from "./later.ts";
+import type { RequestOptions } from "./route-request.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 export interface Program {
@@ -149,6 +151,7 @@ function addLooking(group: Group, running: Running): void {
         (await import("./commands/services.ts")).showService(invocation, service),
       ),
     );
+  addRoutes(group("routes", "which requests go where"), running);
   group("control-planes", "the nodes of the control plane")
     .command("list")
     .description("every node, and which one leads")
@@ -166,6 +169,37 @@ function addLooking(group: Group, running: Running): void {
       ),
     );
 }
+
+function addRoutes(routes: Command, running: Running): void {
+  const config = () =>
+    new Option(
+      "--config <file>",
+      "look at this config instead of the applied one; needs no server",
+    );
+  routes
+    .command("list")
+    .description("every route, in the order in which they are tried")
+    .addOption(config())
+    .action(
+      running<RoutesOptions, []>(async (invocation) =>
+        (await import("./commands/routes.ts")).listRoutes(invocation),
+      ),
+    );
+  routes
+    .command("test <method> <target>")
+    .description("which route a request takes, why, and why none of the others; sends nothing")
+    .option("-H, --header <name: value>", "a header field; may be repeated", collected)
+    .option("-d, --data <body>", "the body; @FILE for that of a file, @- for standard input")
+    .addOption(config())
+    .action(
+      running<RoutesOptions & RequestOptions, [string, string]>(
+        async (invocation, method, target) =>
+          (await import("./commands/routes.ts")).testRoute(invocation, method, target),
+      ),
+    );
+}
+
+const collected = (value: string, before: readonly string[] = []) => [...before, value];
 
 function addRevoking(group: Group, running: Running): void {
   const revoke = group("revoke", "tokens and users; waits until every proxy has applied it");
@@ -219,6 +253,7 @@ const examples = `
 Examples:
   tocsin standalone --config tocsin.yaml
   tocsin config apply tocsin.yaml
+  tocsin routes test POST /orders -d '{"plan":"premium"}'
   tocsin revoke user ada --reason "left the company"
   tocsin revoke token @token.txt --wait 5s
   tocsin revoke token --file leaked.txt --reason leaked

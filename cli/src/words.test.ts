@@ -18,6 +18,9 @@ const commands = [
   ["services"],
   ["services", "list"],
   ["services", "show"],
+  ["routes"],
+  ["routes", "list"],
+  ["routes", "test"],
   ["proxies"],
   ["proxies", "list"],
   ["revoke"],
@@ -106,6 +109,9 @@ describe("a word that is wrong", () => {
     [["revoke", "token", "@/nowhere/token"], /Cannot read the token from \/nowhere\/token: ENOENT/],
     [["revoke", "token", "-"], /The token is empty/],
     [["config", "apply", "/nowhere.yaml"], /Cannot read \/nowhere\.yaml: ENOENT/],
+    [["routes", "test", "GET", "users"], /"users" is not a path: it begins with a slash/],
+    [["routes", "tst"], /unknown command 'tst'[^]*Did you mean test\?/],
+    [["routes", "list", "--config", "/nowhere.yaml"], /Cannot read \/nowhere\.yaml: ENOENT/],
     [["healthcheck", "--url", "somewhere"], /--url: "somewhere" is not an http or https URL/],
   ])("%j is told what is wrong, and nothing is printed as data", async (args, message) => {
     const { code, stdout, stderr } = await tocsin(args);
@@ -121,8 +127,6 @@ describe("what comes later", () => {
       "purge --help",
       "keys create --principal ada",
       "block 192.0.2.0/24",
-      "routes list",
-      "routes test GET /",
       "services drain users",
       "services deregister users users-1",
       "config diff tocsin.yaml",
