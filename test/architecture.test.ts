@@ -226,7 +226,11 @@ const libraries: readonly { readonly library: RegExp; readonly places: readonly 
   { library: /^fastify$/, places: ["control-plane/src/admin/"] },
   {
     library: /^@prometheus-io\/client$/,
-    places: ["proxy/src/telemetry/metrics.ts", "control-plane/src/"],
+    places: [
+      "proxy/src/telemetry/metrics.ts",
+      "proxy/src/telemetry/combined.ts",
+      "control-plane/src/",
+    ],
   },
   { library: /^pino$/, places: ["shared/src/log.ts"] },
   { library: /^yaml$/, places: ["control-plane/src/catalogue/"] },

@@ -14,16 +14,26 @@ export interface Check {
   detail?(): string;
 }
 
-export interface ProbesOptions {
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
+/** The text of `/metrics`, and its media type. */
+export interface Scrape {
+  readonly text: string;
+  readonly type: string;
+}
+
+/** What probes tell. */
+export interface ProbeContents {
   /** The process itself. Absent: it answers, so it lives. */
   readonly live?: readonly Check[];
   readonly ready: readonly Check[];
-  readonly metrics: { scrape(): Promise<{ readonly text: string; readonly type: string }> };
+  readonly metrics: { scrape(): Promise<Scrape> };
   /** The JSON of `/status`, made when it is asked for. */
   readonly status: () => unknown;
+}
+
+export interface ProbesOptions extends ProbeContents {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
   readonly log: Log;
 }
 
@@ -67,7 +77,7 @@ export async function startProbes(options: ProbesOptions): Promise<Probes> {
           response,
           200,
           "application/json",
-          `${JSON.stringify(options.status(), null, 2)}\n`,
+          `${JSON.stringify(await options.status(), null, 2)}\n`,
         );
       default:
         return send(response, 404, "text/plain; charset=utf-8", "not found\n");

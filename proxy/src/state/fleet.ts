@@ -31,6 +31,8 @@ export interface FleetOptions {
   readonly log: Log;
   /** Where the last good state is kept; undefined: nowhere. */
   readonly stateDirectory?: string | undefined;
+  /** False: the directory is read at the start and never written to. Default true. */
+  readonly keepsState?: boolean | undefined;
 }
 
 export interface Fleet extends AsyncDisposable {
@@ -137,7 +139,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const common = (journal: JournalName) => ({
     ...options,
     journal,
-    stateDirectory,
+    stateDirectory: options.keepsState === false ? undefined : stateDirectory,
     restored: kept[journal],
     onApplied: (order: AppliedOrder) => reports.acknowledge(journal, order),
   });

@@ -12,6 +12,8 @@ export interface Message {
   /** The payload as bytes; do not keep a reference longer than the callback unless you copy. */
   bytes(): Uint8Array;
   header(name: string): string | undefined;
+  /** All of them, for whoever carries the message on; undefined when there are none. */
+  headers(): Headers | undefined;
   /** Answers a request; may be called several times (chunks). Does nothing when nobody asked. */
   respond(payload: string | Uint8Array, headers?: Headers): void;
 }

@@ -247,6 +247,9 @@ class EmbeddedMessage implements Message {
   header(name: string): string | undefined {
     return this.#headers?.[name];
   }
+  headers(): Headers | undefined {
+    return this.#headers;
+  }
   respond(payload: string | Uint8Array, headers?: Headers): void {
     this.#respond?.(payload, headers);
   }

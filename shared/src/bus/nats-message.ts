@@ -28,6 +28,11 @@ export class NatsMessage implements Message {
     const value = this.#message.headers?.get(name);
     return value === "" ? undefined : value;
   }
+  headers(): Headers | undefined {
+    const fields = this.#message.headers;
+    if (fields === undefined) return undefined;
+    return Object.fromEntries(fields.keys().map((name) => [name, fields.get(name)]));
+  }
   respond(payload: string | Uint8Array, fields?: Headers): void {
     if (this.#message.reply === undefined || this.#message.reply === "") return;
     this.#message.respond(payload, fields === undefined ? undefined : { headers: encode(fields) });

@@ -62,6 +62,7 @@ function meddled(
     text: () => message.text(),
     bytes: () => message.bytes(),
     header: (name) => message.header(name),
+    headers: () => message.headers(),
     respond(payload, headers) {
       const sent = change(payload, index++);
       if (sent !== undefined) message.respond(sent, headers);

@@ -14,6 +14,7 @@ function question() {
     text: () => "",
     bytes: () => new Uint8Array(),
     header: () => undefined,
+    headers: () => undefined,
     respond: (payload) => void answers.push(payload),
   };
   return {
