@@ -1,0 +1,294 @@
+/** The composition root of the data plane: tables feed engines, engines stand behind stages, stages make the gate of the listener. */
+import { randomUUID } from "node:crypto";
+import {
+  formatAddress,
+  once,
+  type Address,
+  type Clock,
+  type Log,
+  type Milliseconds,
+  type NodeName,
+  type Random,
+} from "@tocsin/shared";
+import type { Bus } from "@tocsin/shared/bus";
+import { Config } from "@tocsin/shared/contract";
+import { journalNames, type JournalName } from "@tocsin/shared/journal";
+import type { ReplicaStatus } from "@tocsin/shared/replica";
+import { createIdentity } from "./identity/create.ts";
+import { startListener, type Listener } from "./listener/listener.ts";
+import type { BoundAddress } from "./listener/bind.ts";
+import { assemble, closedGate } from "./pipeline/assemble.ts";
+import type { Gate } from "./pipeline/gate.ts";
+import { startProbes, type ProbeContents } from "./probes/probes.ts";
+import { Findings } from "./state/findings.ts";
+import { startFleet, type Fleet } from "./state/fleet.ts";
+import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
+import { createMetrics, type MetricSamples } from "./telemetry/metrics.ts";
+import { createUpstreams } from "./upstream/upstreams.ts";
+
+/** What a proxy is made of, wherever it listens. */
+export interface CoreOptions {
+  readonly node: NodeName;
+  readonly version: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Takes the access log, whole JSON lines at a time. Absent: there is none. */
+  readonly accessLines?: (lines: Buffer) => void;
+  /** Where the last good snapshot is kept; undefined: nowhere, a restart waits for the bus. */
+  readonly stateDirectory?: string;
+  /** False: the state directory is another's, who keeps it; it is read at the start and never written to. Default true. */
+  readonly keepsState?: boolean;
+  /** Requests are let in from then on, when everything else is there too. Default: at once. */
+  readonly admitted?: Promise<void>;
+  /** How long a proxy that stops still takes new connections, so that those who route to it notice. Default 0. */
+  readonly drainNoticeMs?: Milliseconds;
+  /** How long disposal may take to finish what is in flight, the notice included. */
+  readonly drainTimeoutMs: Milliseconds;
+}
+
+export interface ProxyOptions extends CoreOptions {
+  /** Public listener. */
+  readonly listen: Address;
+  readonly probeListen: Address;
+}
+
+/**
+ * A proxy that listens when it is told to. Disposal drains it: not ready any more, then what is in flight finishes, then it is gone.
+ */
+export interface ProxyCore extends AsyncDisposable {
+  /**
+   * Opens the public listener. Once.
+   *
+   * @throws Error that names the address when it cannot be bound
+   */
+  listen(address: Address): Promise<BoundAddress>;
+  /** Resolves when it lets requests in for the first time. */
+  readonly ready: Promise<void>;
+  /** What its probes tell. */
+  readonly probes: ProbeContents;
+  /** Exchanges that are not over. */
+  readonly active: number;
+  /** The numbers of its metrics, to be put together with those of other processes. */
+  samples(): Promise<readonly MetricSamples[]>;
+  /** Where it stands in each journal. */
+  standing(): Readonly<Record<JournalName, ReplicaStatus>>;
+  /** Whether there is a snapshot of every journal. */
+  hasSnapshot(): boolean;
+  /** Tells everybody that it goes away: not ready, and not to be waited for by the control plane. Disposal does it too. */
+  leave(): void;
+}
+
+/** A running proxy. Disposal drains it: not ready any more, then what is in flight finishes, then it is gone. */
+export interface Proxy extends AsyncDisposable {
+  /** Public URL. */
+  readonly url: string;
+  readonly probeUrl: string;
+  /** Resolves when it lets requests in for the first time. */
+  readonly ready: Promise<void>;
+}
+
+/** @throws Error that names the address when one cannot be bound */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  await using stack = new AsyncDisposableStack();
+  const core = stack.use(await startCore(options));
+  const address = await core.listen(options.listen);
+  const probes = await startProbes({ ...options.probeListen, ...core.probes, log: options.log });
+  const owned = stack.move();
+  return {
+    url: `http://${formatAddress(address)}`,
+    probeUrl: `http://${formatAddress(probes.address)}`,
+    ready: core.ready,
+    [Symbol.asyncDispose]: once(async () => {
+      // While it drains the probes tell.
+      await owned.disposeAsync();
+      await probes[Symbol.asyncDispose]();
+    }),
+  };
+}
+
+/** Everything but the ports: tables, engines, stages. */
+export async function startCore(options: CoreOptions): Promise<ProxyCore> {
+  const { node, version, bus, clock, random, log } = options;
+  await using stack = new AsyncDisposableStack();
+  let draining = false;
+
+  const fleet = stack.use(
+    await startFleet({
+      node,
+      boot: randomUUID(),
+      version,
+      bus,
+      clock,
+      random,
+      log,
+      stateDirectory: options.stateDirectory,
+      keepsState: options.keepsState,
+    }),
+  );
+  const upstreams = stack.use(createUpstreams({ instances: fleet.instances, clock, random, log }));
+  const metrics = createMetrics({
+    version,
+    fleet: () => ({
+      replicas: journalNames.map((journal) => ({ journal, ...fleet.replicas()[journal] })),
+      instances: fleet
+        .instances()
+        .services()
+        .flatMap((service) =>
+          (fleet.instances().of(service) ?? []).map(({ instance, eligible }) => ({
+            service,
+            instance,
+            healthy: eligible,
+          })),
+        ),
+    }),
+    resilience: () => ({
+      circuits: upstreams.circuits
+        .all()
+        .map(({ instance: { service, instance }, state }) => ({ service, instance, state })),
+      retries: upstreams.retries.read(),
+    }),
+  });
+  const findings = stack.use(
+    new Findings({ node, bus, clock, take: () => upstreams.evidence.take() }),
+  );
+  upstreams.evidence.onStreak(() => findings.urge());
+  const identity = stack.use(
+    createIdentity({ clock, random, log, revocations: fleet.revocations }),
+  );
+
+  const { accessLines } = options;
+  const access = stack.use(
+    accessLines === undefined ? silentAccessLog : createAccessLog(accessLines, clock, { node }),
+  );
+
+  const closed = closedGate({ metrics, access, log, clock });
+  let gate: Gate = closed;
+  const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
+  let admitted = options.admitted === undefined;
+  const regate = () => {
+    // Until there is a snapshot of everything, nothing is let in: closed, not open.
+    if (!fleet.ready().ok) return;
+    // No config was ever applied: what the language says when nothing is said.
+    const applied = fleet.config() ?? { revision: 0, config: Config.parse({ version: 1 }) };
+    identity.configure(applied.config.identity.issuers, {
+      production: applied.config.environment === "production",
+    });
+    const next = assemble(applied.config, {
+      instances: fleet.instances,
+      identity,
+      staleness: fleet.staleness,
+      upstreams,
+      metrics,
+      access,
+      log,
+      clock,
+    });
+    if (!admitted) return;
+    gate = next;
+    log.info(
+      { revision: applied.revision, routes: applied.config.routes.length },
+      "config in force",
+    );
+    isReady();
+  };
+  fleet.onConfig(regate);
+  fleet.onReady(regate);
+  fleet.onInstances(() => upstreams.refresh());
+  regate();
+  void options.admitted?.then(() => {
+    admitted = true;
+    regate();
+  });
+
+  let listener: Listener | undefined;
+  const leave = () => {
+    draining = true;
+    fleet.leave();
+  };
+  const owned = stack.move();
+  return {
+    async listen(address) {
+      listener = owned.use(
+        await startListener({ ...address, gate: () => gate, clock, log, metrics }),
+      );
+      return listener.address;
+    },
+    ready,
+    standing: () => fleet.replicas(),
+    get active() {
+      return listener?.active ?? 0;
+    },
+    samples: () => metrics.samples(),
+    hasSnapshot: () => fleet.ready().ok,
+    leave,
+    probes: {
+      ready: [
+        { name: "draining", reason: () => (draining ? "draining" : undefined) },
+        {
+          name: "snapshot",
+          reason: () => (fleet.ready().ok ? undefined : fleet.ready().reasons.join("; ")),
+        },
+        // How old they may be is for each route to say, so no age makes a proxy unready.
+        ...journalNames.map((name) => ({
+          name,
+          reason: () => undefined,
+          detail: () => standingOf(fleet.replicas()[name]),
+        })),
+        // A proxy whose disk is full serves as well as ever; it is a restart that would find less.
+        { name: "disk", reason: () => undefined, detail: () => keptOf(fleet) },
+      ],
+      metrics,
+      status: () => ({
+        proxy: node,
+        version,
+        draining,
+        revision: fleet.config()?.revision ?? null,
+        active: listener?.active ?? 0,
+        journals: fleet.replicas(),
+        notKept: fleet.notKept(),
+        services: Object.fromEntries(
+          fleet
+            .instances()
+            .services()
+            .map((service) => [
+              service,
+              (fleet.instances().of(service) ?? []).map(({ key, instance, eligible }) => ({
+                instance,
+                eligible,
+                // Absent: it has none, or had no request yet.
+                circuit: upstreams.circuits.stateOf(key),
+              })),
+            ]),
+        ),
+      }),
+    },
+    [Symbol.asyncDispose]: once(async () => {
+      leave();
+      const finished = await listener?.drain({
+        noticeMs: options.drainNoticeMs ?? 0,
+        timeoutMs: options.drainTimeoutMs,
+      });
+      if (finished === false)
+        log.warn({ active: listener?.active }, "what was still in flight is cut");
+      await owned.disposeAsync();
+    }),
+  };
+}
+
+/** `57 applied, live, 0.1 s old` */
+function standingOf({ applied, state, stalenessMs, poisoned }: ReplicaStatus): string {
+  const age =
+    stalenessMs === undefined ? "of unknown age" : `${(stalenessMs / 1000).toFixed(1)} s old`;
+  const refused = poisoned === undefined ? "" : `, ${poisoned.count} refused`;
+  return `${applied} applied, ${state}, ${age}${refused}`;
+}
+
+/** `all kept`, or `revocations not kept: ENOSPC: no space left on device, write` */
+function keptOf(fleet: Fleet): string {
+  const troubles = Object.entries(fleet.notKept()).flatMap(([journal, trouble]) =>
+    trouble === undefined ? [] : [`${journal} not kept: ${trouble}`],
+  );
+  return troubles.length === 0 ? "all kept" : troubles.join("; ");
+}
