@@ -5,8 +5,13 @@ import type { UpstreamInstance } from "../instances.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionOwner } from "./connection.ts";
 
-/** Connections to one instance at a time, per proxy. More requests wait for one, at most their connect timeout. */
-const connectionsAtMost = 256;
+/**
+ * Connections to one instance at a time, per proxy. More requests wait for one, at most their connect timeout. Slow clients and streams
+ * hold one each, so that a lower bound would let a few hundred of them keep everybody else out.
+ */
+const connectionsAtMost = 16_384;
+/** Connections that are being made at a time, so that a crowd does not overrun what the instance's system holds for it to accept. */
+const dialingAtMost = 128;
 /** Idle connections are closed after this, in milliseconds, unless the instance says something shorter (`Keep-Alive: timeout`). */
 const idleMs: Milliseconds = 4_000;
 /** An instance that says how long it waits is believed this much less: the request must still arrive in time. */
@@ -58,7 +63,7 @@ export class Pool implements ConnectionOwner {
   /** Hands over a connection when there is one. Ask for an idle one first. */
   wait(waiting: Waiting, timeoutMs: Milliseconds): void {
     this.#waiting.push(waiting);
-    if (this.#open.size + this.#dialing.size < connectionsAtMost) this.#dial(timeoutMs);
+    if (this.#mayDial()) this.#dial(timeoutMs);
   }
 
   /** It is not wanted any more. */
@@ -117,15 +122,22 @@ export class Pool implements ConnectionOwner {
       const connection = new Connection(outcome, this);
       this.#open.add(connection);
       this.free(connection);
+      this.#makeUp();
     });
     this.#dialing.add(cancel);
   }
 
-  /** One connection less: somebody may still wait for one, because there were too many. */
+  /** One connection or attempt less: somebody may still wait for one, because there were too many. */
   #makeUp(): void {
-    if (this.#waiting.length > this.#dialing.size && this.#closing === undefined)
+    if (this.#waiting.length > this.#dialing.size && this.#closing === undefined && this.#mayDial())
       this.#dial(this.#lastTimeoutMs);
     this.#settle();
+  }
+
+  #mayDial(): boolean {
+    return (
+      this.#dialing.size < dialingAtMost && this.#open.size + this.#dialing.size < connectionsAtMost
+    );
   }
 
   #settle(): void {
