@@ -184,6 +184,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       access,
       log,
       clock,
+      random,
     });
     if (!admitted) return;
     gate = next;

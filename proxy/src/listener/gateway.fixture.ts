@@ -51,6 +51,7 @@ export function instanceAt(port: number, more: Partial<UpstreamInstance> = {}): 
     instance: `i${port}`,
     url: `http://127.0.0.1:${port}`,
     weight: 1,
+    active: true,
     eligible: true,
     ...more,
   };
@@ -94,6 +95,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     access: { note: (record) => void records.push(record), [Symbol.dispose]() {} },
     log,
     clock,
+    random: () => 0,
   });
   const gate = options.wrap?.(assembled) ?? assembled;
   const listener = stack.use(

@@ -1,5 +1,5 @@
 import { Refusal } from "@tocsin/shared";
-import type { Clock, Log } from "@tocsin/shared";
+import type { Clock, Log, Random } from "@tocsin/shared";
 import { addressSet } from "@tocsin/shared/contract";
 import type { Config } from "@tocsin/shared/contract";
 import type { Identity } from "../identity/identity.ts";
@@ -30,12 +30,20 @@ export interface Engines {
   readonly access: AccessLog;
   readonly log: Log;
   readonly clock: Clock;
+  readonly random: Random;
 }
 
 /** The life of a request, in the order in which it happens. Put together once per config; exchanges in flight keep theirs. */
 export function assemble(config: Config, engines: Engines): Gate {
   const { clock, log } = engines;
-  const router = createRouter(config, engines.instances);
+  const router = createRouter(config, engines.instances, {
+    random: engines.random,
+    isUsable: (service) =>
+      engines
+        .instances()
+        .of(service)
+        ?.some(({ eligible }) => eligible) === true,
+  });
   const handle = Pipeline.from<Received>()
     .through(observe(engines.metrics, engines.access, clock)) // sees every way out: metrics, one access line
     .through(explain(log)) // the only place where a refusal becomes a reply

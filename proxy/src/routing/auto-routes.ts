@@ -55,6 +55,7 @@ export function autoRouter(
         auth: policy.auth,
         revocation: { maxStalenessMs: 60_000, denyWhenStale: false },
         upstream: policyOf(service),
+        split: undefined,
         fallback: undefined,
         websocket: policy.websocket,
       };

@@ -10,6 +10,8 @@ import { standInOf } from "./fallback.ts";
 import { hostList, HostTable } from "./hosts.ts";
 import { policiesOf } from "./policies.ts";
 import type { Route } from "./route.ts";
+import { noLots, Split } from "./split.ts";
+import type { Lots } from "./split.ts";
 import { Trie } from "./trie.ts";
 
 /** Which route a request takes. Made once per config. */
@@ -27,8 +29,15 @@ export interface Router {
   serves(host: string): boolean;
 }
 
-/** @param services the services that instances are known of, now */
-export function createRouter(config: Config, services: () => KnownServices): Router {
+/**
+ * @param services the services that instances are known of, now
+ * @param lots what splits of routes are drawn by
+ */
+export function createRouter(
+  config: Config,
+  services: () => KnownServices,
+  lots: Lots = noLots,
+): Router {
   const makeTrie = (): RouteTrie => new Trie(choose);
   const tries = new HostTable(makeTrie());
   const policyOf = policiesOf(config);
@@ -43,6 +52,7 @@ export function createRouter(config: Config, services: () => KnownServices): Rou
           (route.revocation.onStale ?? (route.revocation.strict ? "deny" : "allow")) === "deny",
       },
       upstream: policyOf(route.service),
+      split: route.weights && new Split(route.weights, policyOf, lots),
       fallback: standInOf(route.fallback, policyOf),
       websocket: route.websocket,
     };

@@ -21,13 +21,14 @@ export function forward(upstreams: Upstreams, clock: Clock): Next<Permitted> {
       exchange.principal.headers,
     );
     exchange.forwardedAt = clock.monotonic();
-    exchange.service = route.service;
+    const upstream = route.split === undefined ? route.upstream : route.split.draw();
+    exchange.service = upstream.service;
     const { fallback } = route;
-    if (fallback === undefined) return upstreams.send(exchange, route.upstream, undefined, headers);
+    if (fallback === undefined) return upstreams.send(exchange, upstream, undefined, headers);
     if (fallback.kind === "service")
-      return upstreams.send(exchange, route.upstream, fallback.upstream, headers);
+      return upstreams.send(exchange, upstream, fallback.upstream, headers);
     return upstreams
-      .send(exchange, route.upstream, undefined, headers)
+      .send(exchange, upstream, undefined, headers)
       .catch((error: unknown) => standIn(exchange, error, fallback));
   };
 }

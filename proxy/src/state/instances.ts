@@ -111,6 +111,7 @@ function upstreamOf(entry: InstanceEntry, eligible: boolean): UpstreamInstance {
     url,
     ...(address === undefined ? {} : { address }),
     weight,
+    active: entry.state === "active",
     eligible,
   };
 }
@@ -125,6 +126,7 @@ function same(one: UpstreamInstance, two: UpstreamInstance): boolean {
     one.url === two.url &&
     one.address === two.address &&
     one.weight === two.weight &&
+    one.active === two.active &&
     one.eligible === two.eligible
   );
 }

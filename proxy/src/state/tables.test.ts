@@ -287,6 +287,7 @@ describe("an instance", () => {
         url: "https://users.internal:8443",
         address: "10.0.0.7",
         weight: 5,
+        active: true,
         eligible: false,
       },
     ]);

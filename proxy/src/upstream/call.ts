@@ -1,8 +1,9 @@
 import type { Milliseconds } from "@tocsin/shared";
 import type { Readable } from "node:stream";
+import type { Hashable } from "./balance/hash-key.ts";
 
 /** A request for a service, and what becomes known about it on the way. */
-export interface Call {
+export interface Call extends Hashable {
   readonly method: string;
   /** Path and query as they are sent. */
   readonly target: string;

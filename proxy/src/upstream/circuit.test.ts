@@ -11,6 +11,7 @@ const instance = (name: string, more: Partial<UpstreamInstance> = {}): UpstreamI
   instance: name,
   url: "http://127.0.0.1:1",
   weight: 1,
+  active: true,
   eligible: true,
   ...more,
 });

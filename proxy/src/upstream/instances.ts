@@ -9,6 +9,8 @@ export interface UpstreamInstance {
   /** Connect here, whatever the host name resolves to. */
   readonly address?: string;
   readonly weight: number;
+  /** Neither drains nor is gone. */
+  readonly active: boolean;
   /** May get new requests: active in the catalogue, and healthy by its verdict. */
   readonly eligible: boolean;
 }

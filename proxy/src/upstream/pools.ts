@@ -43,6 +43,11 @@ export class Pools implements AsyncDisposable {
     }
   }
 
+  /** Requests that an instance has in flight. */
+  busy(instance: UpstreamInstance): number {
+    return this.#pools.get(instance.key)?.busy ?? 0;
+  }
+
   /** How many pools are open. */
   get size(): number {
     return this.#pools.size;

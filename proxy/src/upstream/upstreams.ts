@@ -1,7 +1,6 @@
 import { once } from "@tocsin/shared";
 import type { Clock, Log, Random } from "@tocsin/shared";
 import type { Answer } from "./attempt.ts";
-import { Balance } from "./balance.ts";
 import { Circuits } from "./circuits.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Evidence } from "./evidence.ts";
@@ -12,6 +11,7 @@ import { KeptMemory } from "./kept-body.ts";
 import type { ServicePolicy } from "@tocsin/shared/contract";
 import { Pools } from "./pools.ts";
 import { Retries } from "./retries.ts";
+import { Rotation } from "./rotation.ts";
 
 export interface Upstreams extends AsyncDisposable {
   /**
@@ -52,7 +52,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   const pools = new Pools(clock, deadlines);
   const circuits = new Circuits(clock);
   const retries = new Retries(clock);
-  const balances = new Map<string, Balance>();
+  const rotations = new Map<string, Rotation>();
   let instances: Instances | undefined;
 
   function refresh(): void {
@@ -60,7 +60,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     if (now === instances) return;
     instances = now;
     const services = new Set(now.services());
-    for (const service of balances.keys()) if (!services.has(service)) balances.delete(service);
+    for (const service of rotations.keys()) if (!services.has(service)) rotations.delete(service);
     const known = new Map<string, UpstreamInstance>();
     for (const service of services)
       for (const instance of now.of(service) ?? []) known.set(instance.key, instance);
@@ -68,22 +68,28 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     circuits.follow(known);
   }
 
+  function rotationOf(service: string): Rotation {
+    let rotation = rotations.get(service);
+    if (rotation === undefined)
+      rotations.set(service, (rotation = new Rotation(random, (instance) => pools.busy(instance))));
+    return rotation;
+  }
+
   function pick(
-    { service, circuit }: ServicePolicy,
-    _call: Call,
+    policy: ServicePolicy,
+    call: Call,
     tried: readonly string[],
   ): UpstreamInstance | undefined {
     refresh();
+    const { service, circuit } = policy;
     const list = instances!.of(service);
     if (list === undefined) return undefined;
-    let balance = balances.get(service);
-    if (balance === undefined) balances.set(service, (balance = new Balance(random)));
     let lets = circuits.letsOf(service);
     if (lets !== undefined && circuit === undefined) {
       circuits.forget(service);
       lets = undefined;
     }
-    return balance.pick(list, { tried, lets, key: undefined });
+    return rotationOf(service).pick(policy, call, list, tried, lets);
   }
 
   circuits.onChange(({ service, instance }, state) =>

@@ -34,6 +34,7 @@ export function inconsistencies(
       "issuer",
     ),
     ...unknownServices(routes, services),
+    ...splits(routes),
     ...conflicts(routes, everyMethod),
     ...withoutBody(routes),
     ...unreachableHosts(routes, tableOf(config["listen"])["hosts"]),
@@ -66,16 +67,44 @@ function repeats(
 }
 
 function unknownServices(routes: readonly unknown[], services: readonly string[]): Inconsistency[] {
-  return routes.flatMap((route, index) => {
-    const name = tableOf(route)["service"];
-    if (typeof name !== "string" || services.includes(name)) return [];
-    return [
-      {
-        path: ["routes", index, "service"],
-        message: `unknown service "${name}"`,
-        params: { found: name, allowed: services },
-      },
+  return routes.flatMap((value, index) => {
+    const route = tableOf(value);
+    const named: readonly (readonly [unknown, readonly PropertyKey[]])[] = [
+      [route["service"], ["service"]],
+      [tableOf(route["fallback"])["service"], ["fallback", "service"]],
+      ...Object.keys(tableOf(route["weights"])).map((name) => [name, ["weights", name]] as const),
     ];
+    return named.flatMap(([name, place]) =>
+      typeof name !== "string" || services.includes(name)
+        ? []
+        : [
+            {
+              path: ["routes", index, ...place],
+              message: `unknown service "${name}"`,
+              params: { found: name, allowed: services },
+            },
+          ],
+    );
+  });
+}
+
+/** A split that leaves out the route's own service, or gives nobody anything, is not what was meant. */
+function splits(routes: readonly unknown[]): Inconsistency[] {
+  return routes.flatMap((value, index) => {
+    const { weights, service } = tableOf(value);
+    if (weights === undefined) return [];
+    const path = ["routes", index, "weights"];
+    const shares = tableOf(weights);
+    if (typeof service === "string" && !Object.hasOwn(shares, service))
+      return [
+        {
+          path,
+          message: `the route's own service "${service}" has no weight: write ${service}: 0 when it gets nothing`,
+        },
+      ];
+    return Object.values(shares).some((weight) => typeof weight === "number" && weight > 0)
+      ? []
+      : [{ path, message: "every weight is 0: nobody would get the requests" }];
   });
 }
 

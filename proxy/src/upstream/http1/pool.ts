@@ -50,6 +50,11 @@ export class Pool implements ConnectionOwner {
     return this.#open.size;
   }
 
+  /** Requests that have a connection, or wait for one. */
+  get busy(): number {
+    return this.#open.size - this.#idle.length + this.#waiting.length;
+  }
+
   /** A connection that is idle now, or undefined. */
   takeIdle(): Connection | undefined {
     for (let free = this.#idle.pop(); free !== undefined; free = this.#idle.pop()) {

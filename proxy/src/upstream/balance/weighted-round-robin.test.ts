@@ -1,19 +1,20 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { Balance } from "./balance.ts";
-import type { UpstreamInstance } from "./instances.ts";
+import { WeightedRoundRobin } from "./weighted-round-robin.ts";
+import type { UpstreamInstance } from "../instances.ts";
 
-const instance = (name: string, weight: number, eligible = true): UpstreamInstance => ({
+const instance = (name: string, weight: number): UpstreamInstance => ({
   key: name,
   service: "a",
   instance: name,
   url: "http://127.0.0.1:1",
   weight,
-  eligible,
+  active: true,
+  eligible: true,
 });
 
 test("turns are spread evenly", () => {
-  const balance = new Balance(() => 0);
+  const balance = new WeightedRoundRobin(() => 0);
   const list = [instance("a", 5), instance("b", 1), instance("c", 1)];
   expect(Array.from({ length: 7 }, () => balance.pick(list)?.key).join("")).toBe("aabacaa");
 });
@@ -24,7 +25,7 @@ test("in each round everyone gets exactly its weight, wherever the round began",
       fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 }),
       fc.double({ min: 0, max: 0.999, noNaN: true }),
       (weights, chance) => {
-        const balance = new Balance(() => chance);
+        const balance = new WeightedRoundRobin(() => chance);
         const list = weights.map((weight, index) => instance(String(index), weight));
         const total = weights.reduce((sum, weight) => sum + weight, 0);
         const counts = new Map<string, number>();
@@ -42,16 +43,12 @@ test("in each round everyone gets exactly its weight, wherever the round began",
   );
 });
 
-test("who is not eligible gets nothing, and nobody at all is undefined", () => {
-  const balance = new Balance(() => 0);
-  const list = [instance("a", 1, false), instance("b", 1)];
-  expect([1, 2, 3].map(() => balance.pick(list)?.key)).toEqual(["b", "b", "b"]);
-  expect(balance.pick([instance("a", 1, false)])).toBeUndefined();
-  expect(balance.pick([])).toBeUndefined();
+test("where there is nobody, nobody is chosen", () => {
+  expect(new WeightedRoundRobin(() => 0).pick([])).toBeUndefined();
 });
 
 test("who was just tried is passed over", () => {
-  const balance = new Balance(() => 0);
+  const balance = new WeightedRoundRobin(() => 0);
   const list = [instance("a", 9), instance("b", 1)];
   expect(balance.pick(list, { tried: ["a"], lets: undefined, key: undefined })?.key).toBe("b");
   expect(
@@ -60,7 +57,7 @@ test("who was just tried is passed over", () => {
 });
 
 test("a change keeps the turns of those who stay", () => {
-  const balance = new Balance(() => 0);
+  const balance = new WeightedRoundRobin(() => 0);
   const before = [instance("a", 1), instance("b", 1)];
   expect(balance.pick(before)?.key).toBe("a");
   expect(balance.pick([...before, instance("c", 1)])?.key).toBe("b");
