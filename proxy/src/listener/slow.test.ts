@@ -246,3 +246,22 @@ test("who is refused and goes on sending is cut after a second", async () => {
   expect(await stubborn.closed).toBeLessThan(1_000 + late);
   expect(statusOf(stubborn.heard())).toBe(400);
 });
+
+test.each([
+  ["before the first request", ""],
+  ["behind a request", get],
+])("empty lines %s do not keep a connection open", async (_when, text) => {
+  const service = await origin(answering(ok));
+  const gateway = stack.use(
+    await startTestGateway({
+      to: [service.port],
+      config: { listen: { limits: { headersTimeout: "1s" } } },
+      keepAliveMs: 1_000,
+    }),
+  );
+  const slow = client(gateway.port, `${text}\r\n`);
+  stack.defer(
+    systemClock.every(100, () => void (slow.socket.writable && slow.socket.write("\r\n"))),
+  );
+  expect(await slow.closed).toBeLessThan(3_000 + late);
+});

@@ -24,14 +24,25 @@ const misplaced = new Set([
   "set-cookie",
 ]);
 
-/** What is wrong with the fields behind a body. All other trailer fields of requests are dropped here. */
-export function faultInTrailers({ rawTrailers }: IncomingMessage): Refusal | undefined {
-  for (let index = 0; index < rawTrailers.length; index += 2) {
-    if (misplaced.has(rawTrailers[index]!.toLowerCase()))
+/**
+ * What is wrong with the fields behind a body. All other trailer fields of requests are dropped here.
+ *
+ * @param maxBytes how many bytes they may have, as those of the head
+ */
+export function faultInTrailers(
+  { rawTrailers }: IncomingMessage,
+  maxBytes: number,
+): Refusal | undefined {
+  let bytes = 0;
+  for (let index = 0; index + 1 < rawTrailers.length; index += 2) {
+    const name = rawTrailers[index]!;
+    if (misplaced.has(name.toLowerCase()))
       return new Refusal("bad-request", {
         detail: "the trailer has a field that may not stand there",
         headers: { connection: "close" },
       });
+    // ": " and CRLF
+    bytes += name.length + rawTrailers[index + 1]!.length + 4;
   }
-  return undefined;
+  return bytes > maxBytes ? new Refusal("headers-too-large") : undefined;
 }

@@ -14,6 +14,8 @@ export const leastBytes = 1024;
 export interface UploadOptions {
   /** More is refused with body-too-large. */
   readonly maxBytes: number;
+  /** More in fields behind the body is refused with headers-too-large. */
+  readonly maxTrailerBytes: number;
   /** Time in which {@link leastBytes} or the rest must come, while somebody waits for them; else request-timeout. */
   readonly pauseMs: Milliseconds;
   readonly deadlines: Deadlines;
@@ -39,6 +41,14 @@ export class Upload extends Readable {
     this.#request = request;
     this.#options = options;
     this.#pause = new Pause(this);
+  }
+
+  /** It was refused, or will be when its end is read. */
+  get isBroken(): boolean {
+    return (
+      this.errored !== null ||
+      faultInTrailers(this.#request, this.#options.maxTrailerBytes) !== undefined
+    );
   }
 
   override _read(): void {
@@ -72,7 +82,7 @@ export class Upload extends Readable {
 
   readonly #onEnd = (): void => {
     this.#options.deadlines.stop(this.#pause);
-    const fault = faultInTrailers(this.#request);
+    const fault = faultInTrailers(this.#request, this.#options.maxTrailerBytes);
     if (fault === undefined) this.push(null);
     else this.destroy(fault);
   };
@@ -94,7 +104,7 @@ export class Upload extends Readable {
 /** The body of a request that has one. */
 export function uploadOf(
   response: ExchangeResponse,
-  { body: maxBytes = Infinity, bodyTimeoutMs: pauseMs }: Gate["limits"],
+  { body: maxBytes = Infinity, headers, bodyTimeoutMs: pauseMs }: Gate["limits"],
   deadlines: Deadlines,
 ): Upload {
   const request = response.req;
@@ -102,6 +112,7 @@ export function uploadOf(
   const expects = response.exchange!.head.expect !== undefined && request.httpVersionMinor > 0;
   const upload = new Upload(request, {
     maxBytes,
+    maxTrailerBytes: headers,
     pauseMs,
     deadlines,
     invite: expects ? () => response.writeContinue() : undefined,
@@ -114,14 +125,12 @@ export function uploadOf(
 /** What is wrong with a body in chunks, as far as it has come. */
 export function faultInBody(request: IncomingMessage, limits: Gate["limits"]): Refusal | undefined {
   if (request.readableLength > (limits.body ?? Infinity)) return new Refusal("body-too-large");
-  return request.complete ? faultInTrailers(request) : undefined;
+  return request.complete ? faultInTrailers(request, limits.headers) : undefined;
 }
 
 /** Whether the body of a request was refused, or will be: what came behind it is then no request that may be believed. */
-export function isBroken({ req, exchange }: ExchangeResponse): boolean {
-  const { head, body } = exchange!;
-  if (body === undefined) return false;
-  return body.errored !== null || (head.chunked && faultInTrailers(req) !== undefined);
+export function isBroken({ exchange }: ExchangeResponse): boolean {
+  return (exchange!.body as Upload | undefined)?.isBroken === true;
 }
 
 /** The wait for more of a body. */

@@ -181,5 +181,6 @@ export const chunks: readonly Malformed[] = [
   ["a trailer without a name", chunked("3\r\nabc\r\n0\r\n: 1\r\n\r\n"), 400],
   ["a trailer with a NUL", chunked("3\r\nabc\r\n0\r\nX-A: \0\r\n\r\n"), 400],
   ["a trailer with a bare line feed", chunked("3\r\nabc\r\n0\r\nX-A: 1\n\r\n"), 400],
+  ["trailers beyond the limit", chunked(`0\r\nX-A: ${"a".repeat(5_000)}\r\n\r\n`), 431],
   ["trailers beyond every limit", chunked(`0\r\nX-A: ${"a".repeat(150_000)}\r\n\r\n`), 431],
 ];
