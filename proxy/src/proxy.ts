@@ -22,9 +22,11 @@ import type { Gate } from "./pipeline/gate.ts";
 import { startProbes, type ProbeContents } from "./probes/probes.ts";
 import { Findings } from "./state/findings.ts";
 import { startFleet, type Fleet } from "./state/fleet.ts";
+import { Streams } from "./streams/streams.ts";
 import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
 import { createMetrics, type MetricSamples } from "./telemetry/metrics.ts";
 import { createUpstreams } from "./upstream/upstreams.ts";
+import { Census } from "./websocket/census.ts";
 
 /** What a proxy is made of, wherever it listens. */
 export interface CoreOptions {
@@ -150,6 +152,8 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       retries: upstreams.retries.read(),
     }),
   });
+  const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));
+  const websockets = new Census();
   const findings = stack.use(
     new Findings({ node, bus, clock, take: () => upstreams.evidence.take() }),
   );
@@ -180,6 +184,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       identity,
       staleness: fleet.staleness,
       upstreams,
+      websockets,
       metrics,
       access,
       log,
@@ -212,7 +217,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   return {
     async listen(address) {
       listener = owned.use(
-        await startListener({ ...address, gate: () => gate, clock, log, metrics }),
+        await startListener({ ...address, gate: () => gate, clock, log, metrics, streams }),
       );
       return listener.address;
     },

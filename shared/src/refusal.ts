@@ -115,6 +115,25 @@ export const refusals = {
     fault: "client",
     level: "info",
   },
+  // RFC 9110 §15.5.22: it says what to upgrade to; RFC 6455 §4.4: and to which version of it.
+  "upgrade-required": {
+    status: 426,
+    title: "Another version of the protocol is needed",
+    fault: "client",
+    level: "info",
+    headers: {
+      upgrade: "websocket",
+      connection: "upgrade, close",
+      "sec-websocket-version": "13",
+    },
+  },
+  "quota-exceeded": {
+    status: 429,
+    title: "A quota is used up",
+    fault: "client",
+    level: "info",
+    headers: { "retry-after": "1" },
+  },
   "headers-too-large": {
     status: 431,
     title: "The request headers are too large",

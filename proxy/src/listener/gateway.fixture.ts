@@ -9,11 +9,13 @@ import { anonymous } from "../identity/principal.ts";
 import { assemble } from "../pipeline/assemble.ts";
 import type { Gate } from "../pipeline/gate.ts";
 import type { ExchangeRecord } from "../telemetry/access-log.ts";
+import { Streams } from "../streams/streams.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Instances, UpstreamInstance } from "../upstream/instances.ts";
 import { createUpstreams } from "../upstream/upstreams.ts";
 import type { Upstreams } from "../upstream/upstreams.ts";
+import { Census } from "../websocket/census.ts";
 import { startListener } from "./listener.ts";
 import type { Listener } from "./listener.ts";
 
@@ -22,6 +24,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly listener: Listener;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
+  readonly streams: Streams;
+  readonly websockets: Census;
   /** Exchanges that are over, in order. */
   readonly records: ExchangeRecord[];
   /** Replaces the instances. */
@@ -86,11 +90,13 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     routes: [{ id: "all", match: { path: "/*" }, service: "a", auth: "none" }],
     ...options.config,
   });
+  const websockets = new Census();
   const assembled = assemble(config, {
     instances: () => instances,
     identity: options.identity ?? { identify: () => anonymous },
     staleness: { revocationsMs: options.revocationsMs ?? (() => 0) },
     upstreams,
+    websockets,
     metrics,
     access: { note: (record) => void records.push(record), [Symbol.dispose]() {} },
     log,
@@ -98,6 +104,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     random: () => 0,
   });
   const gate = options.wrap?.(assembled) ?? assembled;
+  const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));
   const listener = stack.use(
     await startListener({
       host: "127.0.0.1",
@@ -106,6 +113,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
       clock,
       log,
       metrics,
+      streams,
       ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
     }),
   );
@@ -115,6 +123,8 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     listener,
     upstreams,
     metrics,
+    streams,
+    websockets,
     records,
     setInstances(...next) {
       instances = fleetOf(next);

@@ -7,6 +7,7 @@ import type { Exchange } from "../pipeline/exchange.ts";
 import type { Gate } from "../pipeline/gate.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import { problemReply } from "../stages/explain.ts";
+import { Streams } from "../streams/streams.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
 import { admit } from "./admit.ts";
 import { bind } from "./bind.ts";
@@ -17,9 +18,11 @@ import type { DrainOptions } from "./drain.ts";
 import { respond } from "./respond.ts";
 import { Crowd } from "./crowd.ts";
 import { ExchangeResponse } from "./response.ts";
+import { openTunnel } from "./tunnel.ts";
 import { farewell, refuseConnection, unreadable } from "./unreadable.ts";
 import { faultInBody, isBroken, uploadOf } from "./upload.ts";
 import type { Upload } from "./upload.ts";
+import { asksForWebSocket, Upgrade } from "./upgrade.ts";
 
 export interface ListenerOptions {
   readonly host: string;
@@ -35,6 +38,8 @@ export interface ListenerOptions {
     recordUnreadable(status: number): void;
     connectionRefused(reason: "address"): void;
   };
+  /** Where open WebSockets and event streams are known. Default: nobody asks. */
+  readonly streams?: Streams;
   /** Life of an idle connection. Default 75 000: longer than that of usual load balancers, so that they close first. */
   readonly keepAliveMs?: Milliseconds;
 }
@@ -62,7 +67,8 @@ const headersCheckMs: Milliseconds = 500;
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { clock, log, metrics } = options;
   const deadlines = new Deadlines(clock);
-  const responding = { clock, deadlines };
+  const streams = options.streams ?? new Streams(clock, () => {});
+  const responding = { clock, deadlines, streams };
   const connections = new Map<Socket, Connection>();
   const crowd = new Crowd();
   const keepAliveMs = options.keepAliveMs ?? 75_000;
@@ -89,6 +95,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       connectionsCheckingInterval: headersCheckMs,
       // An upload may take as long as it takes; pauses in it are bounded elsewhere (upload.ts).
       requestTimeout: 0,
+      shouldUpgradeCallback: mayUpgrade,
     },
     serve,
   );
@@ -143,6 +150,18 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       });
   });
 
+  server.on("upgrade", (request, socket: Socket, first: Buffer) => {
+    // Before 24.9 Node did not ask.
+    if (mayUpgrade(request)) serve(request, new Upgrade(request, socket, first).response);
+    else socket.destroy();
+  });
+
+  function mayUpgrade(request: IncomingMessage): boolean {
+    const connection = connections.get(request.socket);
+    // Behind a request that is not answered yet there is no telling when the connection is free, so it is served as a plain one.
+    return connection?.active === 0 && asksForWebSocket(request);
+  }
+
   function serve(request: IncomingMessage, response: ExchangeResponse): void {
     const connection = connections.get(request.socket);
     // The connection broke while its first bytes were read.
@@ -168,6 +187,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     active += 1;
     response.on("close", onClose);
     response.writeTimeoutMs = gate.limits.writeTimeoutMs;
+    response.upgrade?.begin(exchange, connection);
     if (exchange.fault !== undefined) connection.closing = true;
     else if (exchange.head.hasBody) {
       exchange.body = uploadOf(response, gate.limits, deadlines);
@@ -184,7 +204,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   }
 
   function handle(gate: Gate, exchange: Exchange, response: ExchangeResponse): void {
-    const close = exchange.fault !== undefined;
+    const close = exchange.fault !== undefined || response.upgrade !== undefined;
     try {
       gate.handle(exchange).then(
         (reply) => write(response, reply, close),
@@ -197,7 +217,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
 
   function write(response: ExchangeResponse, reply: Reply, close: boolean): void {
     try {
-      respond(response, reply, close || draining, responding);
+      if (reply.switched !== undefined) openTunnel(response, reply, reply.switched, responding);
+      else respond(response, reply, close || draining, responding);
     } catch (error) {
       broken(response, error);
     }
@@ -219,7 +240,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     this.outflow?.stop();
     if (!this.abandoned) connection.active -= 1;
     active -= 1;
-    if (!this.writableFinished) {
+    exchange.seat?.leave();
+    if (!this.writableFinished && !this.switched) {
       if (exchange.code === undefined) exchange.aborted = new Aborted("client-gone");
       exchange.delivery?.abort(exchange.aborted ?? new Aborted("client-gone"));
     }
@@ -230,7 +252,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     }
     exchange.over?.(exchange);
     exchange.over = undefined;
-    if (connection.active > 0) return;
+    if (connection.active > 0 || this.switched) return;
     connection.newest = undefined;
     if (connection.farewell !== undefined) farewell(connection, connection.farewell, deadlines);
     else if (stopped) connection.socket.destroySoon();

@@ -84,7 +84,7 @@ export class Outflow extends Deadline {
  * Bytes of the present write that the system has not taken. Only Node's handle knows; its own socket timeouts look there too. Where it
  * does not say, progress shows when a write is whole.
  */
-function queueOf(socket: object): number {
+export function queueOf(socket: object): number {
   const { _handle: handle } = socket as { _handle?: { writeQueueSize?: number } | null };
   return handle?.writeQueueSize ?? 0;
 }

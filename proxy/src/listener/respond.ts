@@ -3,6 +3,7 @@ import type { Clock } from "@tocsin/shared";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { isWhole } from "../pipeline/reply.ts";
 import type { ByteSink, ByteSource, Reply } from "../pipeline/reply.ts";
+import type { Streams } from "../streams/streams.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 import { Outflow } from "./outflow.ts";
 import type { ExchangeResponse } from "./response.ts";
@@ -17,6 +18,8 @@ const lingerMs = 1_000;
 export interface ResponderOptions {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
+  /** Where event streams are known while they are open. */
+  readonly streams: Streams;
 }
 
 /** Writes a reply. @param close whether this is the last one on its connection */

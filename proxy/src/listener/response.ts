@@ -3,6 +3,7 @@ import type { Milliseconds } from "@tocsin/shared";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Connection } from "./connection.ts";
 import type { Outflow } from "./outflow.ts";
+import type { Upgrade } from "./upgrade.ts";
 
 /** Node's response, knowing which exchange it belongs to: no closure is made for that. */
 export class ExchangeResponse extends ServerResponse {
@@ -10,6 +11,10 @@ export class ExchangeResponse extends ServerResponse {
   connectionState: Connection | undefined = undefined;
   /** How long the client may take nothing of what is ready for it. */
   writeTimeoutMs: Milliseconds = 60_000;
+  /** The request may become a WebSocket: the connection is the parser's no more. */
+  upgrade: Upgrade | undefined = undefined;
+  /** It has become one. */
+  switched = false;
   /** Watches that; there is one when the client did not take everything at once. */
   outflow: Outflow | undefined = undefined;
 

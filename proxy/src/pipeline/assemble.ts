@@ -11,10 +11,12 @@ import { identify } from "../stages/identify.ts";
 import type { Staleness } from "../stages/identify.ts";
 import { match } from "../stages/match.ts";
 import { observe } from "../stages/observe.ts";
+import { upgrade } from "../stages/upgrade.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Instances } from "../upstream/instances.ts";
 import type { Upstreams } from "../upstream/upstreams.ts";
+import type { Census } from "../websocket/census.ts";
 import type { Received } from "./exchange.ts";
 import type { Gate } from "./gate.ts";
 import { Pipeline } from "./pipeline.ts";
@@ -26,6 +28,8 @@ export interface Engines {
   readonly identity: Identity;
   readonly staleness: Staleness;
   readonly upstreams: Upstreams;
+  /** The WebSockets that are open, by whom they are counted for. */
+  readonly websockets: Census;
   readonly metrics: Metrics;
   readonly access: AccessLog;
   readonly log: Log;
@@ -50,6 +54,7 @@ export function assemble(config: Config, engines: Engines): Gate {
     .through(match(router, config.listen.limits.matchBody)) // Received   → Routed
     .through(identify(engines.identity, engines.staleness)) // Routed     → Identified
     .through(authorize()) // Identified → Permitted
+    .through(upgrade(engines.websockets))
     .into(forward(engines.upstreams, clock));
   return gateOf(config, handle);
 }

@@ -4,6 +4,8 @@ import type { Principal } from "../identity/principal.ts";
 import type { Route } from "../routing/route.ts";
 import type { Origin } from "../upstream/request-headers.ts";
 import type { RequestHead } from "../upstream/request-head.ts";
+import type { Seat } from "../websocket/census.ts";
+import type { Handshake } from "../websocket/handshake.ts";
 
 /**
  * One request and its reply on the way through.
@@ -34,6 +36,10 @@ export class Exchange {
   body: Readable | undefined = undefined;
   /** All of the body, when its route depended on it: {@link body} is then read to its end, and these bytes are sent. */
   bytes: Uint8Array | undefined = undefined;
+  /** What the client wants to go on with on its connection: a WebSocket. Undefined: nothing, or the route does not take it. */
+  switching: Handshake | undefined = undefined;
+  /** The place that it has among the WebSockets of whom it speaks for; given back when it is over. */
+  seat: Seat | undefined = undefined;
   /** What is wrong with the request by itself; `match` throws it, so that it takes the way of every refusal. */
   fault: Refusal | undefined = undefined;
 

@@ -1,4 +1,5 @@
 import type { ByteSource } from "../upstream/byte-stream.ts";
+import type { Switched } from "../upstream/switching.ts";
 
 export type { ByteSink, ByteSource } from "../upstream/byte-stream.ts";
 
@@ -9,6 +10,8 @@ export interface Reply {
   readonly headers: string[];
   /** All of it, a source of it, or undefined when there is none. */
   readonly body: Uint8Array | ByteSource | undefined;
+  /** Of a 101: the connection to the instance, on which another protocol goes on. */
+  readonly switched?: Switched;
 }
 
 /** Whether a body is there as a whole. */

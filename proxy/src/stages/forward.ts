@@ -20,6 +20,9 @@ export function forward(upstreams: Upstreams, clock: Clock): Next<Permitted> {
       exchange.traceparent,
       exchange.principal.headers,
     );
+    // Hop by hop, so ours to say; the other fields of the handshake go end to end (RFC 6455 §4.1).
+    if (exchange.switching !== undefined)
+      headers.push("Upgrade", "websocket", "Connection", "Upgrade");
     exchange.forwardedAt = clock.monotonic();
     const upstream = route.split === undefined ? route.upstream : route.split.draw();
     exchange.service = upstream.service;

@@ -47,6 +47,8 @@ export interface Metrics {
   connectionClosed(): void;
   /** Counts a connection that was not taken. `address`: its address holds as many as it may. */
   connectionRefused(reason: "address"): void;
+  /** Counts a stream that is over: a WebSocket or an event stream. */
+  streamClosed(kind: string, reason: string): void;
   /** The text of a scrape, and its media type. */
   scrape(): Promise<{ readonly text: string; readonly type: string }>;
   /** The numbers of a scrape, to be put together with those of other processes (combined.ts). */
@@ -84,6 +86,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const routes = new Map<string, RouteSeries>();
   const failures = new Map<string, number>();
   const refusedConnections = new Map<string, number>();
+  const closedStreams = new Map<string, { kind: string; reason: string; count: number }>();
   let connections = 0;
 
   const everyExchange = () =>
@@ -144,6 +147,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
     "Connections from clients that were not taken, by reason.",
     () => [...refusedConnections].map(([reason, value]) => ({ value, labels: { reason } })),
   );
+  expose(
+    registry,
+    "tocsin_streams_closed_total",
+    "counter",
+    "WebSockets and event streams that are over, by what ended them.",
+    () =>
+      [...closedStreams.values()].map(({ kind, reason, count }) => ({
+        value: count,
+        labels: { kind, reason },
+      })),
+  );
   exposeFleet(registry, options.fleet);
   if (options.resilience !== undefined) exposeResilience(registry, options.resilience);
   new Gauge({
@@ -202,6 +216,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     connectionRefused(reason) {
       refusedConnections.set(reason, (refusedConnections.get(reason) ?? 0) + 1);
+    },
+    streamClosed(kind, reason) {
+      const key = `${kind} ${reason}`;
+      const held = closedStreams.get(key);
+      if (held === undefined) closedStreams.set(key, { kind, reason, count: 1 });
+      else held.count += 1;
     },
     samples: async () => (await registry.getMetricsAsJSON()) as readonly MetricSamples[],
     async scrape() {

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { Milliseconds } from "@tocsin/shared";
 import type { ByteSink, ByteSource } from "./byte-stream.ts";
@@ -7,6 +8,7 @@ import type { ConnectFailure } from "./dial.ts";
 import type { AnswerHead } from "./http1/answer-head.ts";
 import type { AnswerHandler, Connection } from "./http1/connection.ts";
 import type { Pool, Waiting } from "./http1/pool.ts";
+import type { Switched, Switching } from "./switching.ts";
 import { requestText } from "./http1/request-text.ts";
 
 /** Times that an exchange with an upstream may take, in milliseconds. */
@@ -25,9 +27,14 @@ export interface Answer {
   readonly status: number;
   /** Names and values in turn as they came: order, case and repeats kept. */
   readonly headers: string[];
-  /** Undefined: an answer without a body (HEAD, 204, 304). */
+  /** Undefined: an answer without a body (HEAD, 204, 304, 101). */
   readonly body: ByteSource | undefined;
+  /** Of an answer of 101: what goes on in another protocol. */
+  readonly switched?: Switched;
 }
+
+/** Where connections come from. */
+type Connections = Pick<Pool, "host" | "takeIdle" | "wait" | "forget">;
 
 /** Which wait ended an attempt. */
 export class UpstreamTimeout extends Error {
@@ -69,6 +76,7 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
   sent = false;
   /** The head of an answer came. */
   answered = false;
+  readonly switching: Switching | undefined;
 
   readonly #deadlines: Deadlines;
   readonly #timeouts: UpstreamTimeouts;
@@ -77,7 +85,7 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
   readonly #headers: readonly string[];
   readonly #upload: Readable | Uint8Array | undefined;
   readonly #owner: AttemptOwner;
-  #pool: Pool | undefined = undefined;
+  #pool: Connections | undefined = undefined;
   #connection: Connection | undefined = undefined;
   #answer: Answer | undefined = undefined;
   /** The promise of an answer is settled, one way or the other. */
@@ -93,6 +101,7 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
   /**
    * @param headers names and values in turn, hop-by-hop fields left out; without Content-Length a body goes out in chunks
    * @param upload the whole body, or a stream of it; undefined: none
+   * @param switching what an answer of 101 must fit; undefined: none was asked for
    */
   constructor(
     deadlines: Deadlines,
@@ -101,6 +110,7 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
     target: string,
     headers: readonly string[],
     upload: Readable | Uint8Array | undefined,
+    switching: Switching | undefined,
     owner: AttemptOwner,
   ) {
     super();
@@ -110,11 +120,12 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
     this.#target = target;
     this.#headers = headers;
     this.#upload = upload;
+    this.switching = switching;
     this.#owner = owner;
   }
 
   /** Asks for a connection, and goes on from there. */
-  go(pool: Pool): void {
+  go(pool: Connections): void {
     this.#pool = pool;
     const idle = pool.takeIdle();
     if (idle !== undefined) return this.connected(idle);
@@ -203,6 +214,23 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
     this.#deadlines.stop(this);
     const bodyless = this.#method === "HEAD" || status === 204 || status === 304;
     this.#answer = { status, headers: passing, body: bodyless ? undefined : this };
+  }
+
+  /** The attempt goes on until the other protocol is over: nobody times it here any more. */
+  switched({ passing }: AnswerHead, socket: Socket, first: Buffer): void {
+    this.answered = true;
+    this.#settled = true;
+    this.#connection = undefined;
+    this.#deadlines.stop(this);
+    const done = () => {
+      if (!this.#over) this.#finish();
+    };
+    this.#owner.answered({
+      status: 101,
+      headers: passing,
+      body: undefined,
+      switched: { socket, first, done },
+    });
   }
 
   /** An answer that is broken in its first piece is none, so it is handed over only when that was read. */

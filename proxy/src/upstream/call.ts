@@ -1,6 +1,7 @@
 import type { Milliseconds } from "@tocsin/shared";
 import type { Readable } from "node:stream";
 import type { Hashable } from "./balance/hash-key.ts";
+import type { Switching } from "./switching.ts";
 
 /** A request for a service, and what becomes known about it on the way. */
 export interface Call extends Hashable {
@@ -11,6 +12,8 @@ export interface Call extends Hashable {
   readonly body: Readable | undefined;
   /** The whole body, once it was read to its end: it is sent instead, as often as need be. */
   bytes: Uint8Array | undefined;
+  /** What an answer of 101 must fit, when the request asks for another protocol. */
+  readonly switching: Switching | undefined;
   /** Set to the service that has the request, when that is another one than it was meant for. */
   service: string;
   /** Set to the instance that has the request. */

@@ -180,7 +180,7 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
   #attempt(instance: UpstreamInstance): void {
     const { deadlines, pools, circuits } = this.#engine;
     const { circuit, timeouts } = this.#policy;
-    const { method, target, body, bytes } = this.#call;
+    const { method, target, body, bytes, switching } = this.#call;
     this.#call.instance = instance.instance;
     this.#instance = instance;
     if (circuit !== undefined) {
@@ -188,10 +188,19 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
       this.#era = this.#circuit.enter();
     }
     const upload = bytes ?? body;
-    const attempt = new Attempt(deadlines, timeouts, method, target, this.#headers, upload, this);
+    const attempt = new Attempt(
+      deadlines,
+      timeouts,
+      method,
+      target,
+      this.#headers,
+      upload,
+      switching,
+      this,
+    );
     this.#over = false;
     this.#current = attempt;
-    attempt.go(pools.of(instance));
+    attempt.go(switching === undefined ? pools.of(instance) : pools.line(instance));
   }
 
   #judge(circuit: Circuit, status: number): void {
@@ -289,7 +298,8 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
     this.#delivered = true;
     this.#call.answeredAt = this.#engine.clock.monotonic();
     this.#kept?.release();
-    if (this.#over) this.#stop();
+    // What has switched is over when it is over: the time for the exchange was for the answer.
+    if (this.#over || answer.switched !== undefined) this.#stop();
     this.#resolve(answer);
   }
 

@@ -3,6 +3,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { ConnectionLost } from "./http1/connection.ts";
 import { Pool } from "./http1/pool.ts";
 import type { UpstreamInstance } from "./instances.ts";
+import { Line } from "./switching.ts";
 
 export { ConnectFailure } from "./dial.ts";
 
@@ -18,6 +19,7 @@ export class Pools implements AsyncDisposable {
   readonly #pools = new Map<string, Pool>();
   /** Pools of instances that are gone, while something is in flight there. */
   readonly #closing = new Set<Pool>();
+  readonly #lines = new Set<Line>();
 
   constructor(clock: Clock, deadlines: Deadlines) {
     this.#clock = clock;
@@ -31,6 +33,11 @@ export class Pools implements AsyncDisposable {
       this.#pools.set(instance.key, pool);
     }
     return pool;
+  }
+
+  /** A connection of its own, for one request that may go on in another protocol. */
+  line(instance: UpstreamInstance): Line {
+    return new Line(instance, this.#clock, this.#lines);
   }
 
   /** Closes the pools of instances that are gone; what is in flight finishes. */
@@ -59,5 +66,6 @@ export class Pools implements AsyncDisposable {
     this.#pools.clear();
     this.#closing.clear();
     for (const pool of pools) pool.destroy();
+    for (const line of this.#lines) line.destroy();
   }
 }

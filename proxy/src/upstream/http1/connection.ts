@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { Deadline } from "../deadlines.ts";
+import type { Switching } from "../switching.ts";
 import { BadAnswer, readAnswerHead } from "./answer-head.ts";
 import type { AnswerHead } from "./answer-head.ts";
 import { ChunkedDecoder } from "./chunked.ts";
@@ -34,6 +35,10 @@ export interface AnswerHandler {
   blocked(isBlocked: boolean): void;
   /** The last byte of the request was handed over. */
   requestSent(): void;
+  /** What an answer of 101 must fit; undefined: none was asked for. */
+  readonly switching: Switching | undefined;
+  /** The instance goes on in another protocol: the connection is the handler's now, paused, and no HTTP any more. */
+  switched(head: AnswerHead, socket: Socket, first: Buffer): void;
 }
 
 /** The connection ended before the answer did. */
@@ -106,11 +111,16 @@ export class Connection extends Deadline implements UploadOwner {
     super();
     this.#socket = socket;
     this.#owner = owner;
-    socket.on("data", (bytes: Buffer) => this.#read(bytes));
-    socket.on("end", () => this.#ended());
-    socket.on("error", (error) => (this.#error ??= error));
-    socket.on("close", () => this.#lost());
+    socket.on("data", this.#onData);
+    socket.on("end", this.#onEnd);
+    socket.on("error", this.#onError);
+    socket.on("close", this.#onClose);
   }
+
+  readonly #onData = (bytes: Buffer): void => this.#read(bytes);
+  readonly #onEnd = (): void => this.#ended();
+  readonly #onError = (error: Error): void => void (this.#error ??= error);
+  readonly #onClose = (): void => this.#lost();
 
   /** Whether it can take a request. */
   get usable(): boolean {
@@ -245,6 +255,10 @@ export class Connection extends Deadline implements UploadOwner {
       const answer = readAnswerHead(input.toString("latin1", at, end));
       const behind = end + 4;
       if (answer.status >= 200) return this.#final(answer, input, behind);
+      if (answer.status === 101) {
+        this.#switch(answer, input.subarray(behind));
+        return -1;
+      }
       this.#interim(answer, behind - at);
       if (this.#handler === undefined) return -1;
       at = behind;
@@ -265,14 +279,32 @@ export class Connection extends Deadline implements UploadOwner {
   #interim(answer: AnswerHead, bytes: number): void {
     this.#interims += 1;
     this.#interimBytes += bytes;
-    // RFC 9110 §15.2.2: only a client that asks for another protocol may be told to switch.
-    if (answer.status === 101) throw new BadAnswer("a 101 that nobody asked for");
     if (answer.contentLength !== undefined || answer.chunked)
       throw new BadAnswer("an interim answer with a body");
     if (this.#interims > interimAtMost || this.#interimBytes > headBytes)
       throw new BadAnswer("too many interim answers");
     // RFC 9110 §15.2: those that were not asked for are to be taken all the same.
     if (answer.status > 102) this.#handler!.interim(answer.status, answer.passing);
+  }
+
+  /** RFC 9110 §15.2.2: only a client that asks for another protocol may be told to switch, and only to that one. */
+  #switch(answer: AnswerHead, first: Buffer): void {
+    const handler = this.#handler!;
+    const socket = this.#socket;
+    if (handler.switching === undefined) throw new BadAnswer("a 101 that nobody asked for");
+    if (answer.contentLength !== undefined || answer.chunked)
+      throw new BadAnswer("a 101 with a body");
+    const fault = handler.switching.accepts(answer);
+    if (fault !== undefined) throw new BadAnswer(fault);
+    socket.pause();
+    socket.off("data", this.#onData);
+    socket.off("end", this.#onEnd);
+    socket.off("error", this.#onError);
+    socket.off("close", this.#onClose);
+    this.#handler = undefined;
+    this.#closed = true;
+    this.#owner.gone(this);
+    handler.switched(answer, socket, first);
   }
 
   #final(answer: AnswerHead, input: Buffer, behind: number): number {
