@@ -90,6 +90,24 @@ test("a wait may begin another when it expires, and may move between lengths", (
   expect(expired).toEqual([10, 20, 40]);
 });
 
+test("a wait that begins when another of its length expires does not put off those between them", () => {
+  const clock = standing();
+  const deadlines = new Deadlines(clock);
+  const expired: string[] = [];
+  const note = (name: string) => () => void expired.push(`${name}@${clock.monotonic()}`);
+  const newest = new Noted(note("newest"));
+  const first = new Noted(() => {
+    note("first")();
+    deadlines.start(newest, 100);
+  });
+  deadlines.start(first, 100);
+  clock.move(30);
+  deadlines.start(new Noted(note("second")), 100);
+  clock.move(1_000);
+  expect(expired).toEqual(["first@100", "second@130", "newest@200"]);
+  expect(clock.timers()).toBe(0);
+});
+
 test("very many waits cost one timer", () => {
   const clock = standing();
   const deadlines = new Deadlines(clock);

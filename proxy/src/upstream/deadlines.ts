@@ -68,18 +68,18 @@ export class Deadlines {
 
   #arm(row: Row, delayMs: Milliseconds): void {
     row.timer = this.#clock.after(delayMs, () => {
-      row.timer = undefined;
       const now = this.#clock.monotonic();
+      // What expires may begin another wait of this length: the timer stays set, so that this does not arm one for the newest of all.
       while (row.first !== undefined && row.first.at <= now) {
         const due = row.first;
         this.stop(due);
         due.expire();
       }
-      if (row.first !== undefined) {
-        if (row.timer === undefined) this.#arm(row, Math.max(1, row.first.at - now));
-        // A length that nobody uses any more (the config changed) is forgotten.
-      } else if (row.timer === undefined && this.#rows.get(row.delayMs) === row)
-        this.#rows.delete(row.delayMs);
+      row.timer = undefined;
+      if (this.#rows.get(row.delayMs) !== row) return;
+      if (row.first !== undefined) this.#arm(row, Math.max(1, row.first.at - now));
+      // A length that nobody uses any more (the config changed) is forgotten.
+      else this.#rows.delete(row.delayMs);
     });
   }
 }
