@@ -2,19 +2,16 @@ import { messageOf } from "@tocsin/shared";
 import type { Milliseconds } from "@tocsin/shared";
 import type { RetryPolicy, ServicePolicy } from "@tocsin/shared/contract";
 import type { Readable } from "node:stream";
-import { Attempt, UpstreamTimeout } from "./attempt.ts";
-import type { Answer, AttemptOwner } from "./attempt.ts";
+import { UpstreamTimeout } from "./attempt.ts";
+import type { Answer, Attempt } from "./attempt.ts";
 import { isWhole } from "./call.ts";
 import type { Call } from "./call.ts";
-import { verdictOf } from "./circuit.ts";
-import type { Circuit, Era } from "./circuit.ts";
-import { Deadline } from "./deadlines.ts";
 import { discard } from "./discard.ts";
 import type { Engine } from "./engine.ts";
-import { hadNoAnswer, isTheirs, refusalOf, unavailable } from "./failures.ts";
-import type { UpstreamInstance } from "./instances.ts";
+import { hadNoAnswer, refusalOf, unavailable } from "./failures.ts";
 import { KeptBody } from "./kept-body.ts";
 import type { KeptBodyOwner } from "./kept-body.ts";
+import { Passage } from "./passage.ts";
 import { isStaleConnection } from "./pools.ts";
 import { Retrial } from "./retrial.ts";
 import type { RetrialOwner } from "./retrial.ts";
@@ -33,34 +30,19 @@ const none: readonly string[] = [];
  *
  * It is itself the wait for the whole exchange. An object with methods, not closures: there is one for every request.
  */
-export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, RetrialOwner {
-  readonly #engine: Engine;
-  readonly #call: Call;
-  readonly #policy: ServicePolicy;
+export class Delivery extends Passage implements KeptBodyOwner, RetrialOwner {
   readonly #fallback: ServicePolicy | undefined;
-  readonly #headers: string[];
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: Error) => void;
-  #instance: UpstreamInstance | undefined = undefined;
-  #current: Attempt | undefined = undefined;
-  #circuit: Circuit | undefined = undefined;
-  #era: Era = 0;
-  /** The failures in a row that the present answer ended, for when it breaks off. */
-  #failuresBefore = 0;
   /** Attempts so far, without the silent one. */
   #attempts = 0;
   /** Set when it is tried again. */
   #retrial: Retrial | undefined = undefined;
-  #maySilently = true;
-  /** Something of the request may have reached an instance. */
-  #sent = false;
-  /** The present answer has come as a whole, or broke off. */
-  #over = false;
+  /** It was silently sent once more. */
+  #repeated = false;
   #delivered = false;
   /** The client is gone. */
   #gone = false;
-  /** The time for everything is up. */
-  #late = false;
   /** Set when the body is kept. */
   #kept: KeptBody | undefined = undefined;
 
@@ -74,23 +56,19 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
     resolve: (answer: Answer) => void,
     reject: (error: Error) => void,
   ) {
-    super();
-    this.#engine = engine;
-    this.#call = call;
-    this.#policy = policy;
+    super(engine, call, policy, headers);
     this.#fallback = fallback;
-    this.#headers = headers;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
   /** Sends the request to the instance whose turn it is. */
   begin(): void {
-    const { body, bytes } = this.#call;
-    const { service, timeouts, retry } = this.#policy;
-    this.#call.delivery = this;
-    if (timeouts.total !== undefined) this.#engine.deadlines.start(this, timeouts.total);
-    if (retry !== undefined) this.#engine.retries.of(service).budget.requested();
+    const { body, bytes } = this.call;
+    const { service, timeouts, retry } = this.policy;
+    this.call.delivery = this;
+    if (timeouts.total !== undefined) this.engine.deadlines.start(this, timeouts.total);
+    if (retry !== undefined) this.engine.retries.of(service).budget.requested();
     if (body !== undefined && bytes === undefined && this.#keeps(body)) return;
     this.#first();
   }
@@ -101,18 +79,18 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
   abort(reason: Error): void {
     if (this.#gone) return;
     this.#gone = true;
-    if (!this.#stopsWaiting(reason)) this.#current?.abort(reason);
+    if (!this.#stopsWaiting(reason)) this.current?.abort(reason);
   }
 
   /** The time for the whole exchange is up. */
   expire(): void {
-    this.#late = true;
+    this.late = true;
     const timeout = new UpstreamTimeout("total");
-    if (!this.#stopsWaiting(timeout)) this.#current?.break(timeout);
+    if (!this.#stopsWaiting(timeout)) this.current?.break(timeout);
   }
 
   bodyKept(bytes: Uint8Array): void {
-    this.#call.bytes = bytes;
+    this.call.bytes = bytes;
     this.#first();
   }
 
@@ -122,17 +100,14 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
 
   // ---- an attempt
 
-  answered(answer: Answer): void {
+  protected onAnswer(answer: Answer): void {
     const { status, headers } = answer;
-    this.#sent = true;
-    this.#engine.evidence.answered(this.#instance!);
-    if (this.#circuit !== undefined) this.#judge(this.#circuit, status);
-    const { retry } = this.#policy;
+    const { retry } = this.policy;
     const cause = status as RetryCause;
     const listed = status >= 400 && retry?.on.includes(cause) === true;
     if (this.#attempts > 1) this.#count(listed ? "failed" : "answered");
     if (listed && this.#mayRetry(cause)) {
-      const asked = retryAfterMs(headers, this.#engine.clock);
+      const asked = retryAfterMs(headers, this.engine.clock);
       // Longer than any wait of ours is for the client to know.
       const waitMs = asked ?? this.#backoff(retry);
       if ((asked === undefined || asked <= retry.backoff.max) && this.#retryIn(waitMs, answer))
@@ -141,145 +116,97 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
     this.#deliver(answer);
   }
 
-  interim(status: number, headers: string[]): void {
-    this.#call.informant?.inform(status, headers);
-  }
-
-  failed(attempt: Attempt, error: Error): void {
-    if (attempt.sent) this.#sent = true;
-    if (this.#repeatsSilently(attempt, error)) return;
-    if (isTheirs(error)) {
-      this.#engine.evidence.failed(this.#instance!);
-      this.#circuit?.failed(this.#era);
-    } else this.#circuit?.withdrew(this.#era);
+  protected onFailure(attempt: Attempt, error: Error, silently: boolean): void {
+    if (silently) return this.#repeat(error);
     if (this.#attempts > 1) this.#count(this.#gone ? "aborted" : "failed");
-    const cause = this.#gone || this.#late ? undefined : causeOf(attempt, error);
+    const cause = this.#gone || this.late ? undefined : causeOf(attempt, error);
     if (cause !== undefined && this.#mayRetry(cause)) {
-      const { retry } = this.#policy;
+      const { retry } = this.policy;
       if (this.#retryIn(retry === undefined ? 0 : this.#backoff(retry), error)) return;
     }
     this.#fail(error);
   }
 
-  over(attempt: Attempt, failure: Error | undefined): void {
-    if (attempt !== this.#current) return;
-    this.#over = true;
-    if (failure !== undefined && !this.#late && isTheirs(failure))
-      this.#circuit?.broke(this.#era, this.#failuresBefore);
+  protected onOver(): void {
     if (this.#delivered) this.#stop();
   }
 
   #first(): void {
-    const instance = this.#engine.pick(this.#policy, this.#call, none);
+    const instance = this.engine.pick(this.policy, this.call, none);
     if (instance === undefined)
-      return this.#fail(unavailable(this.#engine.secondsUntil(this.#policy)));
+      return this.#fail(unavailable(this.engine.secondsUntil(this.policy)));
     this.#attempts = 1;
-    this.#attempt(instance);
-  }
-
-  #attempt(instance: UpstreamInstance): void {
-    const { deadlines, pools, circuits } = this.#engine;
-    const { circuit, timeouts } = this.#policy;
-    const { method, target, body, bytes, switching } = this.#call;
-    this.#call.instance = instance.instance;
-    this.#instance = instance;
-    if (circuit !== undefined) {
-      this.#circuit = circuits.of(instance, circuit);
-      this.#era = this.#circuit.enter();
-    }
-    const upload = bytes ?? body;
-    const attempt = new Attempt(
-      deadlines,
-      timeouts,
-      method,
-      target,
-      this.#headers,
-      upload,
-      switching,
-      this,
-    );
-    this.#over = false;
-    this.#current = attempt;
-    attempt.go(switching === undefined ? pools.of(instance) : pools.line(instance));
-  }
-
-  #judge(circuit: Circuit, status: number): void {
-    const verdict = verdictOf(status);
-    this.#failuresBefore = verdict === "for" ? circuit.succeeded(this.#era) : 0;
-    if (verdict === "against") circuit.failed(this.#era);
-    else if (verdict === "neither") circuit.withdrew(this.#era);
+    this.attempt(instance);
   }
 
   // ---- again
 
   /** The instance closed an idle connection while the request was on its way (RFC 9112 §9.3.1): that is nobody's failure. */
-  #repeatsSilently(attempt: Attempt, error: Error): boolean {
-    if (!this.#maySilently || this.#gone || this.#late) return false;
+  protected maySilently(attempt: Attempt, error: Error): boolean {
+    if (this.#repeated || this.#gone || this.late) return false;
     if (attempt.answered || !isStaleConnection(error)) return false;
-    if (!this.#isRepeatable() || !isWhole(this.#call, this.#sent)) return false;
-    this.#maySilently = false;
-    this.#circuit?.withdrew(this.#era);
-    const next = this.#engine.pick(this.#policy, this.#call, none);
-    if (next === undefined) {
-      this.#fail(error);
-      return true;
-    }
+    return this.#isRepeatable() && isWhole(this.call, this.sent);
+  }
+
+  #repeat(error: Error): void {
+    this.#repeated = true;
+    const next = this.engine.pick(this.policy, this.call, none);
+    if (next === undefined) return this.#fail(error);
     this.#note(error);
-    this.#attempt(next);
-    return true;
+    this.attempt(next);
   }
 
   #mayRetry(cause: RetryCause): boolean {
-    if (!isWhole(this.#call, this.#sent)) return false;
-    return mayRetry(this.#policy, cause, this.#attempts, this.#call.method, this.#headers);
+    if (!isWhole(this.call, this.sent)) return false;
+    return mayRetry(this.policy, cause, this.#attempts, this.call.method, this.headers);
   }
 
   /** @param held what the client gets when that comes to nothing @returns false: there is no time for it, or too many do it */
   #retryIn(waitMs: Milliseconds, held: Answer | Error): boolean {
-    const { retry, service, timeouts } = this.#policy;
-    const { clock } = this.#engine;
+    const { retry, service, timeouts } = this.policy;
+    const { clock } = this.engine;
     if (timeouts.total !== undefined && clock.monotonic() + waitMs >= this.at) return false;
-    if (retry !== undefined && !this.#engine.retries.of(service).budget.take(retry.budget)) {
+    if (retry !== undefined && !this.engine.retries.of(service).budget.take(retry.budget)) {
       this.#count("over-budget");
       return false;
     }
     this.#retrial ??= new Retrial(clock, this);
-    this.#retrial.wait(waitMs, this.#instance!.key, held);
+    this.#retrial.wait(waitMs, this.instance!.key, held);
     return true;
   }
 
   again(held: Answer | Error): void {
     const { tried } = this.#retrial!;
-    const another = this.#engine.pick(this.#policy, this.#call, tried);
+    const another = this.engine.pick(this.policy, this.call, tried);
     // The same one again only when there is no other, and where a policy asks for it.
     const next =
-      this.#policy.retry === undefined
+      this.policy.retry === undefined
         ? another !== undefined && !tried.includes(another.key)
           ? another
           : undefined
-        : (another ?? this.#engine.pick(this.#policy, this.#call, none));
+        : (another ?? this.engine.pick(this.policy, this.call, none));
     if (next === undefined) return held instanceof Error ? this.#fail(held) : this.#deliver(held);
     this.#note(held);
     this.#attempts += 1;
-    this.#attempt(next);
+    this.attempt(next);
     // Behind the attempt: from now on this is another one's answer.
-    if (!(held instanceof Error) && held.body !== undefined) discard(held.body, this.#engine.clock);
+    if (!(held instanceof Error) && held.body !== undefined) discard(held.body, this.engine.clock);
   }
 
   #backoff(retry: RetryPolicy): Milliseconds {
-    return backoffMs(retry, this.#attempts - 1, this.#engine.random);
+    return backoffMs(retry, this.#attempts - 1, this.engine.random);
   }
 
   #isRepeatable(): boolean {
-    return isRepeatable(this.#call.method, this.#headers, this.#policy.retry);
+    return isRepeatable(this.call.method, this.headers, this.policy.retry);
   }
 
   /** Begins to keep the body, where it may have to be sent again and is small enough. */
   #keeps(body: Readable): boolean {
-    if (this.#policy.retry === undefined && this.#fallback === undefined) return false;
+    if (this.policy.retry === undefined && this.#fallback === undefined) return false;
     if (!this.#isRepeatable()) return false;
-    const length = valueOf(this.#headers, "content-length");
-    const { memory } = this.#engine;
+    const length = valueOf(this.headers, "content-length");
+    const { memory } = this.engine;
     if (length === undefined || !memory.take(Number(length))) return false;
     this.#kept = new KeptBody(body, Number(length), memory, this);
     return true;
@@ -296,29 +223,29 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
 
   #deliver(answer: Answer): void {
     this.#delivered = true;
-    this.#call.answeredAt = this.#engine.clock.monotonic();
+    this.call.answeredAt = this.engine.clock.monotonic();
     this.#kept?.release();
     // What has switched is over when it is over: the time for the exchange was for the answer.
-    if (this.#over || answer.switched !== undefined) this.#stop();
+    if (this.whole || answer.switched !== undefined) this.#stop();
     this.#resolve(answer);
   }
 
   #fail(error: Error): void {
     this.#stop();
-    this.#call.answeredAt = this.#engine.clock.monotonic();
-    const failure = refusalOf(error, this.#policy.service);
+    this.call.answeredAt = this.engine.clock.monotonic();
+    const failure = refusalOf(error, this.policy.service);
     if (this.#fallback === undefined || !this.#mayFallBack(failure)) {
       this.#kept?.release();
       return this.#reject(failure);
     }
     this.#note(failure, "request goes to the service that stands in");
-    this.#call.service = this.#fallback.service;
+    this.call.service = this.#fallback.service;
     const successor = new Delivery(
-      this.#engine,
-      this.#call,
+      this.engine,
+      this.call,
       this.#fallback,
       undefined,
-      this.#headers,
+      this.headers,
       this.#resolve,
       this.#reject,
     );
@@ -328,21 +255,21 @@ export class Delivery extends Deadline implements AttemptOwner, KeptBodyOwner, R
 
   /** Two services must not both do what may be done once. */
   #mayFallBack(failure: Error): boolean {
-    if (this.#gone || !hadNoAnswer(failure) || !isWhole(this.#call, this.#sent)) return false;
-    return !this.#sent || this.#isRepeatable();
+    if (this.#gone || !hadNoAnswer(failure) || !isWhole(this.call, this.sent)) return false;
+    return !this.sent || this.#isRepeatable();
   }
 
   #stop(): void {
-    this.#engine.deadlines.stop(this);
+    this.engine.deadlines.stop(this);
   }
 
   #count(outcome: RetryOutcome): void {
-    this.#engine.retries.of(this.#policy.service).counts[outcome] += 1;
+    this.engine.retries.of(this.policy.service).counts[outcome] += 1;
   }
 
   #note(reason: Answer | Error, message = "request is tried once more"): void {
     const cause = reason instanceof Error ? messageOf(reason) : `status ${reason.status}`;
-    const { service } = this.#policy;
-    this.#engine.log.debug({ service, instance: this.#call.instance, cause }, message);
+    const { service } = this.policy;
+    this.engine.log.debug({ service, instance: this.call.instance, cause }, message);
   }
 }
