@@ -218,7 +218,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   function write(response: ExchangeResponse, reply: Reply, close: boolean): void {
     try {
       if (reply.switched !== undefined) openTunnel(response, reply, reply.switched, responding);
-      else respond(response, reply, close || draining, responding);
+      else {
+        // Who sent several at once hears it with the last answer: it would end the connection before the others.
+        const last = draining && response.connectionState!.newest === response;
+        respond(response, reply, close || last, responding);
+      }
     } catch (error) {
       broken(response, error);
     }
@@ -242,7 +246,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     active -= 1;
     exchange.seat?.leave();
     if (!this.writableFinished && !this.switched) {
-      if (exchange.code === undefined) exchange.aborted = new Aborted("client-gone");
+      if (exchange.code === undefined) exchange.aborted ??= new Aborted("client-gone");
       exchange.delivery?.abort(exchange.aborted ?? new Aborted("client-gone"));
     }
     const { body } = exchange;

@@ -1,3 +1,4 @@
+import { Aborted } from "@tocsin/shared";
 import type { Clock, Milliseconds } from "@tocsin/shared";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
@@ -55,8 +56,10 @@ export class Outflow extends Deadline {
       this.#look();
       if (this.#taken >= leastBytes) this.#begin(now);
     }
-    if (now - this.#since >= response.writeTimeoutMs) response.destroy();
-    else this.#next();
+    if (now - this.#since >= response.writeTimeoutMs) {
+      response.exchange!.aborted ??= new Aborted("deadline");
+      response.destroy();
+    } else this.#next();
   }
 
   #begin(now: Milliseconds): void {

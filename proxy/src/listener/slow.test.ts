@@ -191,7 +191,7 @@ test("a reader that takes nothing is cut, and the upstream is freed", async () =
   const slow = client(gateway.port, get, { reads: false });
   await soon(() => gateway.records[0]);
   await soon(() => source.connections[0]!.socket.closed);
-  expect(gateway.records[0]).toMatchObject({ status: 200, aborted: "client-gone" });
+  expect(gateway.records[0]).toMatchObject({ status: 200, aborted: "deadline" });
   expect(gateway.records[0]!.durationMs).toBeLessThan(3_000 + late);
   slow.socket.resume();
   await slow.closed;

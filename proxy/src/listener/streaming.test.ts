@@ -285,6 +285,21 @@ test("a drain finishes what is in flight, says close, closes what is idle and ta
   expect(busy.heard()).toMatch(/connection: close\r\n/i);
 });
 
+test("a drain answers everything that one client sent at once, and says close with the last", async () => {
+  const service = await origin(() => {});
+  const gateway = await gatewayTo(service.port);
+  const request = "GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n";
+  const busy = client(gateway.port, request.repeat(3));
+  await soon(() => service.connections.length === 3);
+  await soon(() => service.connections.every(({ received }) => received.endsWith("\r\n\r\n")));
+  const drained = gateway.listener.drain({ timeoutMs: 5_000 });
+  for (const { socket } of service.connections) socket.write(ok);
+  expect(await drained).toBe(true);
+  await soon(() => busy.closed);
+  expect(busy.heard().match(/HTTP\/1\.1 200 /g)).toHaveLength(3);
+  expect(busy.heard().match(/connection: close/gi)).toHaveLength(1);
+});
+
 test("while a drain gives notice, requests are served on connections that end", async () => {
   const service = await origin(answering(ok));
   const gateway = await gatewayTo(service.port);
