@@ -13,7 +13,8 @@ export interface Candidate {
 export type Candidates = readonly Candidate[];
 
 export function withCandidate(held: Candidates | undefined, candidate: Candidate): Candidates {
-  return [...(held ?? []), candidate].toSorted(
+  if (held === undefined) return [candidate];
+  return [...held, candidate].toSorted(
     (a, b) =>
       weight(b, "headers") - weight(a, "headers") ||
       weight(b, "query") - weight(a, "query") ||

@@ -12,7 +12,7 @@ import { policiesOf } from "./policies.ts";
 import type { Route } from "./route.ts";
 import { noLots, Split } from "./split.ts";
 import type { Lots } from "./split.ts";
-import { Trie } from "./trie.ts";
+import { put, Trie } from "./trie.ts";
 
 /** Which route a request takes. Made once per config. */
 export interface Router {
@@ -38,7 +38,12 @@ export function createRouter(
   services: () => KnownServices,
   lots: Lots = noLots,
 ): Router {
-  const makeTrie = (): RouteTrie => new Trie(choose);
+  const every: RouteTrie[] = [];
+  const makeTrie = (): RouteTrie => {
+    const trie: RouteTrie = new Trie(choose);
+    every.push(trie);
+    return trie;
+  };
   const tries = new HostTable(makeTrie());
   const policyOf = policiesOf(config);
   for (const route of config.routes) {
@@ -59,6 +64,7 @@ export function createRouter(
     if (route.match.hosts === undefined) add(tries.rest, route.match, made);
     else for (const host of route.match.hosts) add(tries.at(host, makeTrie), route.match, made);
   }
+  for (const trie of every) trie.settle();
   const described = autoRoutesOf(config);
   const auto = described && autoRouter(described, services, policyOf);
   return {
@@ -81,21 +87,22 @@ type RouteTrie = Trie<Candidates, Asked, Route | typeof bodyWanted>;
 /** Adds a route under every method that it takes. One that names no method stands behind those that do. */
 function add(trie: RouteTrie, match: RouteMatch, route: Route): void {
   const conditions = conditionsOf(match);
-  const put = (method: string | undefined, rank: Candidate["method"]) => {
+  const place = trie.place(match.path);
+  const give = (method: string | undefined, rank: Candidate["method"]) => {
     if (match.body !== undefined && method !== undefined && bodyless.has(method)) return;
-    trie.add(match.path, method, (held) =>
-      withCandidate(held, { route, conditions, method: rank }),
-    );
+    put(place, method, (held) => withCandidate(held, { route, conditions, method: rank }));
   };
   if (match.methods === undefined) {
     // A method that has a place of its own is not taken for one that nobody names, also when the route has nothing for it.
-    for (const method of everyMethod) trie.add(match.path, method, (held) => held ?? []);
-    for (const method of [...everyMethod, undefined]) put(method, 0);
+    if (match.body !== undefined)
+      for (const method of bodyless) put(place, method, (held) => held ?? []);
+    for (const method of everyMethod) give(method, 0);
+    give(undefined, 0);
     return;
   }
-  for (const method of match.methods) put(method, 2);
+  for (const method of match.methods) give(method, 2);
   // RFC 9110 §9.3.2: HEAD is GET without the content.
-  if (match.methods.includes("GET") && !match.methods.includes("HEAD")) put("HEAD", 1);
+  if (match.methods.includes("GET") && !match.methods.includes("HEAD")) give("HEAD", 1);
 }
 
 function notFound(tries: readonly RouteTrie[], path: string, method: string): Refusal {
