@@ -30,6 +30,11 @@ function untilStopped(): AbortSignal {
   return stop.signal;
 }
 
+/** SIGHUP, as daemons take it. Where nobody listens to it the system's way stays: the process ends. */
+function onReload(reload: () => void): void {
+  process.on("SIGHUP", reload);
+}
+
 async function readInput(): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
@@ -43,6 +48,7 @@ const terminal: Terminal = {
   readInput,
   input: () => process.stdin,
   untilStopped,
+  onReload,
 };
 
 // A reader that has seen enough (`tocsin services list | head -1`) is no failure.

@@ -19,6 +19,8 @@ export interface Terminal {
    * end the process; a second one does, at once.
    */
   readonly untilStopped: () => AbortSignal;
+  /** Calls at each SIGHUP. Absent: there are no signals. */
+  readonly onReload?: (reload: () => void) => void;
 }
 
 /** One invocation of a command: where it speaks, and what was given on the command line. */

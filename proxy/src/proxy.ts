@@ -80,6 +80,8 @@ export interface ProxyCore extends AsyncDisposable {
   hasSnapshot(): boolean;
   /** Tells everybody that it goes away: not ready, and not to be waited for by the control plane. Disposal does it too. */
   leave(): void;
+  /** Finishes what is in flight and listens no more. Disposal does it too. @param noticeMs default as the options say */
+  drain(noticeMs?: Milliseconds): Promise<void>;
 }
 
 /** A running proxy. Disposal drains it: not ready any more, then what is in flight finishes, then it is gone. */
@@ -203,16 +205,26 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   fleet.onReady(regate);
   fleet.onInstances(() => upstreams.refresh());
   regate();
-  void options.admitted?.then(() => {
+  const admit = async () => {
+    await options.admitted;
     admitted = true;
     regate();
-  });
+  };
+  if (!admitted) void admit();
 
   let listener: Listener | undefined;
   const leave = () => {
     draining = true;
     fleet.leave();
   };
+  let drained: Promise<void> | undefined;
+  const drain = (noticeMs: Milliseconds = options.drainNoticeMs ?? 0) =>
+    (drained ??= (async () => {
+      leave();
+      const timeoutMs = options.drainTimeoutMs;
+      if ((await listener?.drain({ noticeMs, timeoutMs, streams })) === false)
+        log.warn({ active: listener?.active }, "what was still in flight is cut");
+    })());
   const owned = stack.move();
   return {
     async listen(address) {
@@ -270,14 +282,9 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
         ),
       }),
     },
+    drain,
     [Symbol.asyncDispose]: once(async () => {
-      leave();
-      const finished = await listener?.drain({
-        noticeMs: options.drainNoticeMs ?? 0,
-        timeoutMs: options.drainTimeoutMs,
-      });
-      if (finished === false)
-        log.warn({ active: listener?.active }, "what was still in flight is cut");
+      await drain();
       await owned.disposeAsync();
     }),
   };

@@ -12,6 +12,7 @@ export type { Cancel, Clock, Milliseconds, Random, WallTime } from "./time.ts";
 export {
   exitCode as settingsExitCode,
   formatAddress,
+  maxWorkers,
   natsPlace,
   nodeName,
   parseAddress,

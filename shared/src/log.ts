@@ -50,6 +50,8 @@ export interface LogOptions {
   readonly fields?: object;
   /** File descriptor. Default 2: standard output is for data. */
   readonly fd?: number;
+  /** Other processes write to it too: lines stay whole. Default false. */
+  readonly shared?: boolean;
 }
 
 export interface FlushableLog extends Log {
@@ -68,6 +70,7 @@ export function createLog(options: LogOptions): FlushableLog {
     periodicFlush: 100,
     // Bytes, so that those of whoever has them already are not made a text first.
     contentMode: "buffer",
+    ...(options.shared === true ? { maxWrite: atomicBytes, minLength: atomicBytes / 2 } : {}),
   });
   const lines = pino(
     {
@@ -81,7 +84,10 @@ export function createLog(options: LogOptions): FlushableLog {
   );
   return Object.assign(lines, {
     lines(bytes: Buffer) {
-      if (lines.isLevelEnabled("info")) file.write(bytes as unknown as string);
+      if (!lines.isLevelEnabled("info")) return;
+      if (options.shared === true)
+        for (const piece of wholeLines(bytes)) file.write(piece as unknown as string);
+      else file.write(bytes as unknown as string);
     },
     flush() {
       // A destination that has not opened yet, or is already closed, has nothing that could be written.
@@ -90,6 +96,23 @@ export function createLog(options: LogOptions): FlushableLog {
       } catch {}
     },
   });
+}
+
+/** What several processes write to a pipe in one piece stays in one piece up to this size (PIPE_BUF of Linux, pipe(7)), in bytes. */
+const atomicBytes = 4096;
+
+/** Pieces that may be written one by one: each ends with a line, and is longer than {@link atomicBytes} only where one line is. */
+export function* wholeLines(bytes: Buffer): Iterable<Buffer> {
+  for (let start = 0; start < bytes.length;) {
+    let end = bytes.length;
+    if (end - start > atomicBytes) {
+      const last = bytes.lastIndexOf(10, start + atomicBytes - 1);
+      const next = last < start ? bytes.indexOf(10, start) : last;
+      end = next < 0 ? bytes.length : next + 1;
+    }
+    yield bytes.subarray(start, end);
+    start = end;
+  }
 }
 
 /** Says nothing. */

@@ -1,12 +1,9 @@
 import { startProxy, type Proxy } from "@tocsin/proxy";
 import { once, systemClock, systemRandom } from "@tocsin/shared";
 import { proxyOptions } from "./names.ts";
-import { natsBus } from "./nats-bus.ts";
+import { connectedPatienceMs, natsBus } from "./nats-bus.ts";
 import type { Prelude } from "./prelude.ts";
 import { version } from "./version.ts";
-
-/** How long a proxy waits for NATS before it starts with what it has on disk, in milliseconds. */
-const proxyPatienceMs = 2_000;
 
 /** A proxy of a cluster. Starts without NATS too: with its last good snapshot, or not ready until it hears one. */
 export async function startClusterProxy(
@@ -16,7 +13,9 @@ export async function startClusterProxy(
   const { settings, log } = options;
   await using stack = new AsyncDisposableStack();
   const node = proxyOptions(settings).node;
-  const bus = stack.use(await natsBus(settings, "proxy", node, options, signal, proxyPatienceMs));
+  const bus = stack.use(
+    await natsBus(settings, "proxy", node, options, signal, connectedPatienceMs),
+  );
   const proxy = stack.use(
     await startProxy({
       clock: systemClock,

@@ -10,6 +10,8 @@ export interface CommandContext {
   readonly config?: string;
   /** Ends the command: the first abort drains, a second signal is the caller's to handle. */
   readonly stop: AbortSignal;
+  /** Calls each time the command is to begin anew with what is on disk now, without a pause. Absent: nobody can ask for it. */
+  readonly onReload?: (reload: () => void) => void;
 }
 
 /** What a command that serves has bound, as it is printed. */

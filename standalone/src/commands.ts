@@ -1,4 +1,6 @@
 /** The serving commands, from a command line's context to an exit code. Each loads its own parts: a proxy holds no control plane. */
+import { availableParallelism } from "node:os";
+import { maxWorkers } from "@tocsin/shared";
 import { adminToken } from "./admin-token.ts";
 import type { CommandContext } from "./command.ts";
 import { serve } from "./serve.ts";
@@ -45,6 +47,20 @@ export function runControlPlane(context: CommandContext): Promise<number> {
 /** `tocsin proxy`: one proxy of a cluster. */
 export function runProxy(context: CommandContext): Promise<number> {
   return serve(context, "proxy", async (prepared) => {
+    const { log } = prepared;
+    const size = prepared.settings.TOCSIN_WORKERS ?? Math.min(availableParallelism(), maxWorkers);
+    if (size > 1) {
+      const { startWorkersProxy } = await import("./workers/cluster-proxy.ts");
+      const running = await startWorkersProxy(prepared, size, context.stop);
+      context.onReload?.(() => void running.reload());
+      return {
+        bound: { role: "proxy", proxy: running.url, probe: running.probeUrl },
+        [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+      };
+    }
+    context.onReload?.(() =>
+      log.warn({}, "a proxy of one process cannot be reloaded: TOCSIN_WORKERS is 1"),
+    );
     const { startClusterProxy } = await import("./cluster-proxy.ts");
     const running = await startClusterProxy(prepared, context.stop);
     return {

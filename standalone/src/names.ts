@@ -6,6 +6,16 @@ export function controlPlaneName(settings: Settings): string {
   return settings.TOCSIN_CONTROL_PLANE_ID ?? nodeName(hostname(), systemRandom);
 }
 
+/** Part of the drain timeout that requests do not get, in milliseconds: a tenth of it, at most half a second. */
+function farewellMs(settings: Settings): number {
+  return Math.min(500, settings.TOCSIN_DRAIN_TIMEOUT / 10);
+}
+
+/** When a worker that is to end is killed, in milliseconds: after its requests were, and before its node ends. */
+export function workerDrainMs(settings: Settings): number {
+  return settings.TOCSIN_DRAIN_TIMEOUT - farewellMs(settings) / 2;
+}
+
 /** What of the settings a proxy is started with. */
 export function proxyOptions(settings: Settings) {
   return {
@@ -13,6 +23,7 @@ export function proxyOptions(settings: Settings) {
     listen: settings.TOCSIN_LISTEN,
     probeListen: settings.TOCSIN_PROBE_LISTEN,
     drainNoticeMs: settings.TOCSIN_DRAIN_NOTICE,
-    drainTimeoutMs: settings.TOCSIN_DRAIN_TIMEOUT,
+    // What is left of it is for saying good-bye to the bus, and for the disk.
+    drainTimeoutMs: settings.TOCSIN_DRAIN_TIMEOUT - farewellMs(settings),
   };
 }

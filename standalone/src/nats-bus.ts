@@ -2,6 +2,9 @@ import { natsPlace, systemClock, type Settings } from "@tocsin/shared";
 import type { NatsBus } from "@tocsin/shared/nats";
 import { NotStarted, type Prelude } from "./prelude.ts";
 
+/** How long a proxy waits for NATS before it starts with what it has on disk, in milliseconds. */
+export const connectedPatienceMs = 2_000;
+
 /**
  * Connects to the cluster's bus.
  *

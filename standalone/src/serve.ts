@@ -1,4 +1,4 @@
-import { messageOf, type FlushableLog } from "@tocsin/shared";
+import { messageOf, sleep, systemClock, type FlushableLog } from "@tocsin/shared";
 import { announce, type Bound, type CommandContext } from "./command.ts";
 import { NotStarted, prelude, type Prelude } from "./prelude.ts";
 
@@ -24,12 +24,16 @@ export async function serve(
     const prepared = prelude(context, role);
     log = prepared.log;
     context.stop.throwIfAborted();
-    await using serving = await start(prepared);
+    const serving = await start(prepared);
     if (serving.announced !== true) announce(context, serving.bound);
     const { role: _, ...addresses } = serving.bound;
     log.info(addresses, "started");
     await aborted(context.stop);
     log.info({}, "stopping");
+    // Whatever happens, it is over by then: a bus or a disk that answers no more does not keep a process.
+    const over = sleep(systemClock, prepared.settings.TOCSIN_DRAIN_TIMEOUT).then(() => "late");
+    const end = Promise.resolve(serving[Symbol.asyncDispose]());
+    if ((await Promise.race([end, over])) === "late") log.warn({}, "not everything ended in time");
   } catch (error) {
     if (context.stop.aborted) return 0;
     context.stderr.write(`${messageOf(error)}\n`);

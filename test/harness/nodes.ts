@@ -58,6 +58,8 @@ const common = {
   TOCSIN_ADMIN_LISTEN: "127.0.0.1:0",
   TOCSIN_ADMIN_TOKEN: adminToken,
   TOCSIN_DRAIN_TIMEOUT: "5s",
+  // A proxy is one process, which tests kill, freeze and weigh; those about workers ask for more.
+  TOCSIN_WORKERS: "1",
 };
 
 const numbered = (name: string, count: number) =>

@@ -18,7 +18,7 @@ export async function serve(role: Role, invocation: Invocation<ServeOptions>): P
     "control-plane": runControlPlane,
     proxy: runProxy,
   }[role];
-  const { environment, stdout, stderr } = terminal;
+  const { environment, stdout, stderr, onReload } = terminal;
   const { config } = options;
   return run({
     environment,
@@ -26,6 +26,7 @@ export async function serve(role: Role, invocation: Invocation<ServeOptions>): P
     stderr,
     json,
     stop,
+    ...(onReload === undefined ? {} : { onReload }),
     ...(config === undefined ? {} : { config }),
   });
 }

@@ -20,11 +20,11 @@ export interface Draining {
   /** Exchanges that are not over. */
   readonly active: () => number;
   /** Replies carry `Connection: close` from now on. */
-  announce(): void;
+  readonly announce: () => void;
   /** Takes no new connections and closes idle ones. Resolves when all connections are closed. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
   /** Closes every connection, now. */
-  cut(): void;
+  readonly cut: () => void;
 }
 
 /** Streams are told one by one, so long apart: all of a proxy's clients at once would be a flood for the others. */
