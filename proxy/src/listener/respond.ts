@@ -5,6 +5,7 @@ import { isWhole } from "../pipeline/reply.ts";
 import type { ByteSink, ByteSource, Reply } from "../pipeline/reply.ts";
 import type { Streams } from "../streams/streams.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
+import { EventStream, lengthOf } from "./event-stream.ts";
 import { Outflow } from "./outflow.ts";
 import type { ExchangeResponse } from "./response.ts";
 import type { Upload } from "./upload.ts";
@@ -63,6 +64,25 @@ export function respond(
     return finish(response, body, options);
   }
   body.start(new ReplySink(response, exchange, body, options));
+  // Nearly all bodies are whole by now.
+  if (!response.writableEnded && !response.destroyed) goOn(response, headers, body, options);
+}
+
+/** What a body needs that is still going on. */
+function goOn(
+  response: ExchangeResponse,
+  headers: readonly string[],
+  body: ByteSource,
+  options: ResponderOptions,
+): void {
+  const length = lengthOf(headers);
+  if (length === "known") return;
+  // A client may wait for the head alone, however long nothing follows.
+  if (response.exchange!.bytesOut === 0) response.flushHeaders();
+  if (length === "endless")
+    new EventStream(response, body, () => finish(response, undefined, options)).open(
+      options.streams,
+    );
 }
 
 class ReplySink implements ByteSink {

@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { Aborted } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Reply } from "../pipeline/reply.ts";
@@ -14,6 +13,7 @@ import type { FrameFault } from "../websocket/frames.ts";
 import { Pass } from "./pass.ts";
 import type { PassOwner } from "./pass.ts";
 import type { ExchangeResponse } from "./response.ts";
+import { noteEnd } from "./stream-end.ts";
 
 /** How long both sides may take to close, once the end was said, in milliseconds. */
 const closingMs = 2_000;
@@ -177,8 +177,7 @@ export class Tunnel extends Deadline implements Stream, PassOwner {
     const exchange = this.#exchange;
     exchange.bytesIn = this.#up.bytes;
     exchange.bytesOut = this.#down.bytes;
-    if (end === "upstream-gone") exchange.code = "upstream-failed";
-    else exchange.aborted = abortedBy(end);
+    noteEnd(exchange, end);
     this.#switched.done();
     streams.ended(this, end);
     this.#response.emit("close");
@@ -225,21 +224,6 @@ function headText(headers: readonly string[], requestId: string): string {
   for (let index = 0; index + 1 < headers.length; index += 2)
     text += `${headers[index]}: ${headers[index + 1]}\r\n`;
   return `${text}Upgrade: websocket\r\nConnection: Upgrade\r\nX-Request-ID: ${requestId}\r\n\r\n`;
-}
-
-function abortedBy(end: StreamEnd): Aborted | undefined {
-  switch (end) {
-    case "client-gone":
-      return new Aborted("client-gone");
-    case "idle":
-    case "stalled":
-    case "lifetime":
-      return new Aborted("deadline");
-    case "shutdown":
-      return new Aborted("shutdown");
-    default:
-      return undefined;
-  }
 }
 
 /** Closes at once, by a reset where that is possible: nobody may take it for a proper end. */

@@ -33,49 +33,6 @@ export function switchingText(fields: readonly string[] = [], accept = acceptOf(
   ].join("\r\n");
 }
 
-export interface FrameShape {
-  readonly opcode?: number;
-  readonly final?: boolean;
-  readonly reserved?: number;
-  readonly mask?: readonly number[] | undefined;
-}
-
-/** A frame as it goes on the wire. Masked unless `mask` is undefined; every length in its shortest form. */
-export function frame(payload: string | Buffer, shape: FrameShape = {}): Buffer {
-  const { opcode = 1, final = true, reserved = 0 } = shape;
-  const mask = "mask" in shape ? shape.mask : [1, 2, 3, 4];
-  const bytes = Buffer.from(payload);
-  const bit = mask === undefined ? 0 : 0x80;
-  const first = (final ? 0x80 : 0) | (reserved << 4) | opcode;
-  const { length } = bytes;
-  let head: Buffer;
-  if (length < 126) head = Buffer.from([first, bit | length]);
-  else if (length < 2 ** 16) {
-    head = Buffer.from([first, bit | 126, 0, 0]);
-    head.writeUInt16BE(length, 2);
-  } else {
-    head = Buffer.alloc(10);
-    head[0] = first;
-    head[1] = bit | 127;
-    head.writeBigUInt64BE(BigInt(length), 2);
-  }
-  if (mask !== undefined)
-    for (let index = 0; index < length; index += 1) bytes[index]! ^= mask[index % 4]!;
-  return Buffer.concat([head, Buffer.from(mask ?? []), bytes]);
-}
-
-/** A frame of a server. */
-export function plainFrame(payload: string | Buffer, shape: Omit<FrameShape, "mask"> = {}): Buffer {
-  return frame(payload, { ...shape, mask: undefined });
-}
-
-/** The payload of a close frame. */
-export function closing(code: number, reason = ""): Buffer {
-  const payload = Buffer.alloc(2);
-  payload.writeUInt16BE(code);
-  return Buffer.concat([payload, Buffer.from(reason)]);
-}
-
 /** Code and reason of the close frame that the bytes end with, masked or not; undefined when they do not end with one. */
 export function lastClose(bytes: Buffer): string | undefined {
   for (let at = bytes.length - 4; at >= 0; at -= 1) {
@@ -101,6 +58,8 @@ export class End {
   closed = false;
   /** The connection broke. */
   reset = false;
+  /** The gateway masks what it says here. */
+  masks = false;
 
   constructor(socket: Socket) {
     this.socket = socket;

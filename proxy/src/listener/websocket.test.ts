@@ -1,14 +1,8 @@
 /** WebSockets with both ends raw: the handshake, and every byte behind it. */
 import { expect, test } from "vitest";
 import { soon } from "./gateway.fixture.ts";
-import {
-  closing,
-  frame,
-  handshakeText,
-  plainFrame,
-  startStage,
-  switchingText,
-} from "./websocket.fixture.ts";
+import { closing, frame, plainFrame } from "../websocket/frames.fixture.ts";
+import { startStage, switchingText } from "./websocket.fixture.ts";
 
 test("a handshake goes end to end, and bytes pass both ways as they are", async () => {
   await using stage = await startStage();
