@@ -211,7 +211,8 @@ export class Crew {
 
   /** They share a socket by asking for the same address. Once all of them are gone, so is the port that stood behind port 0. */
   #listen(member: Member): void {
-    const isShared = this.members.some((other) => other !== member && other.toldToListen);
+    if (member.toldToListen) return;
+    const isShared = this.members.some(({ toldToListen }) => toldToListen);
     if (!isShared && this.#bound !== undefined) this.#address = this.#bound;
     member.listen(this.#address);
   }

@@ -115,7 +115,6 @@ export class Member {
   }
 
   listen(address: Address): void {
-    if (this.#toldToListen) return;
     this.#toldToListen = true;
     this.#options.process.line.say({ kind: "listen", address });
   }
