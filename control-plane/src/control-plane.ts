@@ -18,6 +18,7 @@ import { Brake } from "./health/brake.ts";
 import { Evidence } from "./health/evidence.ts";
 import type { probe } from "./health/probe.ts";
 import { startProber } from "./health/prober.ts";
+import { Quorum } from "./health/quorum.ts";
 import { Leader } from "./leader/leader.ts";
 import { Peers } from "./leader/peers.ts";
 import { createMetrics } from "./metrics.ts";
@@ -86,7 +87,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const registry = stack.use(new Registry({ state, orders, config, peers, clock, log }));
   stack.use(new Reaper({ bus, registry, leader, clock, log }));
-  const evidence = new Evidence(clock);
+  const quorum = stack.use(new Quorum(clock));
+  const evidence = new Evidence(clock, (report) => quorum.hear(report));
   stack.use(await evidence.listen(bus));
   const brake = stack.use(new Brake({ peers, evidence, clock, log }));
   const prober = stack.use(
@@ -94,6 +96,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       node,
       peers,
       brake,
+      quorum,
       state,
       config,
       clock,
@@ -103,7 +106,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }),
   );
   const revocations = new Revocations({ orders, config, clock, log });
-  const services = new Services(state, config, registry.leases, prober);
+  const services = new Services(state, config, registry.leases, prober, quorum);
   const admin = stack.use(
     await startAdmin({
       ...options.admin,

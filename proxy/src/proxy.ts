@@ -25,6 +25,7 @@ import { startFleet, type Fleet } from "./state/fleet.ts";
 import { Streams } from "./streams/streams.ts";
 import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
 import { createMetrics, type MetricSamples } from "./telemetry/metrics.ts";
+import { bootOf } from "./upstream/instances.ts";
 import { createUpstreams } from "./upstream/upstreams.ts";
 import { Census } from "./websocket/census.ts";
 
@@ -157,9 +158,30 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));
   const websockets = new Census();
   const findings = stack.use(
-    new Findings({ node, bus, clock, take: () => upstreams.evidence.take() }),
+    new Findings({
+      node,
+      bus,
+      clock,
+      take: () => upstreams.evidence.take(),
+      circuits: () =>
+        upstreams.circuits.open().flatMap(({ instance, state, waitMs }) =>
+          state === "closed"
+            ? []
+            : [
+                {
+                  service: instance.service,
+                  instance: instance.instance,
+                  boot: bootOf(instance),
+                  state,
+                  restMs: waitMs,
+                },
+              ],
+        ),
+    }),
   );
   upstreams.evidence.onStreak(() => findings.urge());
+  upstreams.evidence.onFirst(() => findings.urge());
+  upstreams.circuits.onChange(() => findings.circuitChanged());
   const identity = stack.use(
     createIdentity({ clock, random, log, revocations: fleet.revocations }),
   );

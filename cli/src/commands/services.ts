@@ -80,6 +80,17 @@ const colours: Readonly<Record<string, Colour>> = {
   unknown: "yellow",
 };
 
-function whyOf({ reason, by }: InstanceView): string {
-  return [reason, by === undefined ? undefined : `says ${by}`].filter(Boolean).join(", ");
+function whyOf({ reason, by, circuit }: InstanceView): string {
+  return [reason, by === undefined ? undefined : `says ${by}`, circuit && circuitOf(circuit)]
+    .filter(Boolean)
+    .join(", ");
+}
+
+/** `circuit open on 1 of 12`; nothing when all is well. */
+function circuitOf({ open, halfOpen, of }: NonNullable<InstanceView["circuit"]>): string {
+  const standing = [
+    open === 0 ? "" : `open on ${open}`,
+    halfOpen === 0 ? "" : `half-open on ${halfOpen}`,
+  ].filter(Boolean);
+  return standing.length === 0 ? "" : `circuit ${standing.join(", ")} of ${of}`;
 }

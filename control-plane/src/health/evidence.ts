@@ -16,9 +16,12 @@ export class Evidence {
   readonly #clock: Clock;
   /** By instance, then by proxy: what it reported last. */
   readonly #seen = new Map<string, Map<NodeName, Seen>>();
+  readonly #onReport: (report: ProxyReport) => void;
 
-  constructor(clock: Clock) {
+  /** @param onReport hears every report whose sender is who it says */
+  constructor(clock: Clock, onReport: (report: ProxyReport) => void = () => {}) {
     this.#clock = clock;
+    this.#onReport = onReport;
   }
 
   async listen(bus: Bus): Promise<AsyncDisposable> {
@@ -26,6 +29,7 @@ export class Evidence {
       const report = read(message.text());
       // The subject token is the identity.
       if (report === undefined || message.subject !== subjects.report(report.proxy)) return;
+      this.#onReport(report);
       const at = this.#clock.monotonic();
       for (const { service, instance, answered, failed } of report.instances) {
         const key = `${service}.${instance}`;

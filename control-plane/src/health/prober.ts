@@ -20,6 +20,7 @@ import type { CurrentConfig } from "../catalogue/current-config.ts";
 import type { State } from "../sync/state.ts";
 import type { Peers, Renewal } from "../leader/peers.ts";
 import type { Brake } from "./brake.ts";
+import type { Quorum } from "./quorum.ts";
 import { Judgement } from "./judgement.ts";
 import { probe, type ProbeTarget } from "./probe.ts";
 import { ownerOf } from "./rendezvous.ts";
@@ -35,6 +36,7 @@ export interface ProberOptions {
   readonly node: NodeName;
   readonly peers: Pick<Peers, "live" | "onChange" | "onDoubts" | "answer">;
   readonly brake: Pick<Brake, "contradicted">;
+  readonly quorum: Pick<Quorum, "outOf" | "onChange">;
   /** Looks at an instance. Default: over the network. */
   readonly look?: typeof probe;
   readonly state: State;
@@ -76,7 +78,18 @@ export function knownInstances(state: State, config: CurrentConfig): InstanceEnt
 }
 
 export function startProber(options: ProberOptions): Prober {
-  const { node, peers, brake, state, config, clock, random, log, look: ask = probe } = options;
+  const {
+    node,
+    peers,
+    brake,
+    quorum,
+    state,
+    config,
+    clock,
+    random,
+    log,
+    look: ask = probe,
+  } = options;
   const watched = new Map<string, Watched>();
   let closed = false;
 
@@ -163,16 +176,35 @@ export function startProber(options: ProberOptions): Prober {
     delete one.declaring;
   }
 
+  /** What probes found; and where those are good, what the circuits of proxies say together. */
+  function verdictOf({ instance, judgement }: Watched): Pick<Judgement, "verdict" | "reason"> {
+    const out = judgement.verdict === "healthy" ? quorum.outOf(instance) : undefined;
+    // Without the last one nobody would be served at all; there the circuit of each proxy speaks for itself.
+    return out === undefined || isLast(instance)
+      ? judgement
+      : { verdict: "unhealthy", reason: out.reason };
+  }
+
+  /** No other instance of the service is in rotation. */
+  function isLast({ service, instance }: InstanceEntry): boolean {
+    return !knownInstances(state, config).some((other) => {
+      if (other.service !== service || other.instance === instance || other.state !== "active")
+        return false;
+      const found = state.health.get(healthKey(other))?.value;
+      return found?.boot === other.boot && found.verdict === "healthy";
+    });
+  }
+
   /** Writes the verdict down where it differs from what stands in the journal. */
   async function write(one: Watched): Promise<void> {
     const { instance, judgement, stop } = one;
-    const { verdict, reason } = judgement;
+    const { verdict, reason } = verdictOf(one);
     const held = state.health.get(healthKey(instance));
     const stands = held?.value.boot === instance.boot ? held.value.verdict : undefined;
     if (verdict === "healthy") delete one.held;
     if (verdict === undefined || stands === verdict) return;
-    if (verdict === "unhealthy" && stands === "healthy" && (await isHeld(one))) return;
-    if (stop.signal.aborted || judgement.verdict !== verdict) return;
+    if (judgement.verdict === "unhealthy" && stands === "healthy" && (await isHeld(one))) return;
+    if (stop.signal.aborted || verdictOf(one).verdict !== verdict) return;
     const entry: VerdictEntry = {
       v: protocolVersion,
       service: instance.service,
@@ -274,10 +306,16 @@ export function startProber(options: ProberOptions): Prober {
     for (const one of watched.values()) {
       if (
         one.judgement.verdict !== undefined &&
-        state.health.get(healthKey(one.instance)) === undefined
+        (state.health.get(healthKey(one.instance)) === undefined ||
+          // The one beside it may have died, or be back.
+          quorum.outOf(one.instance) !== undefined)
       )
         void declare(one);
     }
+  });
+  quorum.onChange((life) => {
+    const one = watched.get(life);
+    if (one !== undefined && !closed) void declare(one);
   });
   review();
 

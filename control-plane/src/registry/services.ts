@@ -7,6 +7,7 @@ import {
 } from "@tocsin/shared/contract";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import type { Prober } from "../health/prober.ts";
+import type { Quorum } from "../health/quorum.ts";
 import type { State } from "../sync/state.ts";
 import type { Leases } from "./leases.ts";
 
@@ -17,9 +18,17 @@ export class Services {
   readonly #leases: Leases;
 
   readonly #prober: Pick<Prober, "heldOf">;
+  readonly #quorum: Pick<Quorum, "reading">;
 
-  constructor(state: State, config: CurrentConfig, leases: Leases, prober: Pick<Prober, "heldOf">) {
+  constructor(
+    state: State,
+    config: CurrentConfig,
+    leases: Leases,
+    prober: Pick<Prober, "heldOf">,
+    quorum: Pick<Quorum, "reading">,
+  ) {
     this.#prober = prober;
+    this.#quorum = quorum;
     this.#state = state;
     this.#config = config;
     this.#leases = leases;
@@ -56,6 +65,7 @@ export class Services {
     const remainingMs =
       source === "registered" ? this.#leases.remainingMs(entry.service, entry.instance) : undefined;
     const inDoubt = this.#prober.heldOf(entry);
+    const circuit = this.#quorum.reading(entry);
     return {
       instance: entry.instance,
       url: entry.url,
@@ -65,6 +75,7 @@ export class Services {
       ...(verdict === undefined ? {} : { by: verdict.by }),
       ...(verdict?.reason === undefined ? {} : { reason: verdict.reason }),
       ...(inDoubt === undefined ? {} : { held: inDoubt }),
+      ...(circuit === undefined ? {} : { circuit }),
       weight: entry.weight,
       ...(entry.zone === undefined ? {} : { zone: entry.zone }),
       ...(entry.version === undefined ? {} : { version: entry.version }),

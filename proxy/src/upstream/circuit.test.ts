@@ -218,7 +218,7 @@ describe("all circuits", () => {
     const one = instance("one");
     circuits.of(instance("two"), policyOf());
     open(circuits, one);
-    expect(circuits.open()).toEqual([{ instance: one, state: "open" }]);
+    expect(circuits.open()).toEqual([{ instance: one, state: "open", waitMs: 60_000 }]);
     await clock.pass(60_000);
     const circuit = circuits.of(one, policyOf());
     for (let time = 0; time < 2; time += 1) circuit.succeeded(circuit.enter());

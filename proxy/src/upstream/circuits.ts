@@ -1,4 +1,4 @@
-import type { Clock } from "@tocsin/shared";
+import type { Clock, Milliseconds } from "@tocsin/shared";
 import type { CircuitPolicy } from "@tocsin/shared/contract";
 import { Circuit } from "./circuit.ts";
 import type { CircuitKind } from "./circuit.ts";
@@ -10,6 +10,8 @@ export type { CircuitKind } from "./circuit.ts";
 export interface CircuitReading {
   readonly instance: UpstreamInstance;
   readonly state: CircuitKind;
+  /** Time until it lets a trial through. */
+  readonly waitMs: Milliseconds;
 }
 
 /** The circuits of all instances whose service has a policy for them: one for each life of an instance, so that another one starts closed. */
@@ -63,7 +65,11 @@ export class Circuits {
 
   /** Those of all instances that had a request. */
   all(): CircuitReading[] {
-    return [...this.#circuits.values()].map(({ instance, kind }) => ({ instance, state: kind }));
+    return [...this.#circuits.values()].map(({ instance, kind, waitMs }) => ({
+      instance,
+      state: kind,
+      waitMs,
+    }));
   }
 
   /** Undefined: the instance has none. */

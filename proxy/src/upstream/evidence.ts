@@ -26,6 +26,7 @@ const streakLength = 3;
 export class Evidence {
   readonly #tallies = new Map<string, Tally>();
   #onStreak: () => void = () => {};
+  #onFirst: () => void = () => {};
 
   /** The answer to a request began. */
   answered(instance: UpstreamInstance): void {
@@ -45,6 +46,11 @@ export class Evidence {
   /** Called when an instance has failed three times in a row. */
   onStreak(listener: () => void): void {
     this.#onStreak = listener;
+  }
+
+  /** Called when an instance gets its first request for some seconds: from then on this proxy has a say in what becomes of it. */
+  onFirst(listener: () => void): void {
+    this.#onFirst = listener;
   }
 
   /** What was found since the last call. Instances without requests are left out, and forgotten. */
@@ -67,6 +73,7 @@ export class Evidence {
     if (tally === undefined) {
       tally = { instance, answered: 0, failed: 0, streak: 0 };
       this.#tallies.set(instance.key, tally);
+      this.#onFirst();
     }
     return tally;
   }

@@ -21,3 +21,8 @@ export interface Instances {
   of(service: string): readonly UpstreamInstance[] | undefined;
   services(): readonly string[];
 }
+
+/** Which life of the instance it is. */
+export function bootOf({ key, service, instance }: UpstreamInstance): string {
+  return key.slice(service.length + instance.length + 2);
+}

@@ -192,6 +192,13 @@ export const InstanceView = z.object({
   reason: z.string().optional(),
   /** The node that looks after it does not reach it, others do: it stays in the rotation. Since when, and who. */
   held: z.object({ since: z.number(), reason: z.string() }).optional(),
+  /**
+   * Of the proxies that had requests for it in the last 10 s: how many send it nothing because it kept failing there, and how many
+   * try it again. Absent: none had any. Open on one of twelve is a split, not a death.
+   */
+  circuit: z
+    .object({ open: z.int().min(0), halfOpen: z.int().min(0), of: z.int().min(0) })
+    .optional(),
   weight: z.int(),
   zone: z.string().optional(),
   version: z.string().optional(),

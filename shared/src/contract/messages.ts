@@ -171,6 +171,23 @@ export const ProxyReport = z.object({
       }),
     )
     .max(10_000),
+  /**
+   * Its circuits that are not closed, all of them in every report; one that is left out is closed. Absent: as empty.
+   */
+  circuits: z
+    .array(
+      z.object({
+        service: Name,
+        instance: Name,
+        /** Which life of the instance. */
+        boot: Life,
+        state: z.enum(["open", "half-open"]),
+        /** Time until it lets a trial through. */
+        restMs: z.number().min(0),
+      }),
+    )
+    .max(10_000)
+    .optional(),
 });
 export type ProxyReport = z.infer<typeof ProxyReport>;
 
