@@ -57,13 +57,14 @@ export function admit(
     head.traceparent ?? freshTraceparent(),
     receivedAt,
   );
-  exchange.fault = faultIn(exchange, request, gate);
+  exchange.fault = faultIn(exchange, request, connection, gate);
   return exchange;
 }
 
 function faultIn(
   exchange: Exchange,
   request: IncomingMessage,
+  connection: Connection,
   { limits }: Gate,
 ): Refusal | undefined {
   const { head } = exchange;
@@ -73,7 +74,7 @@ function faultIn(
   if (exchange.method === "TRACE")
     return new Refusal("method-not-allowed", { headers: { allow: methods.join(", ") } });
   const malformed =
-    version(request) ?? head.fault ?? placed(exchange, url) ?? framing(head, request);
+    version(request) ?? head.fault ?? placed(exchange, connection, url) ?? framing(head, request);
   if (malformed !== undefined) return new Refusal("bad-request", { detail: malformed });
   if (head.via !== undefined && loops(head.via)) return new Refusal("loop-detected");
   if (
@@ -92,10 +93,14 @@ function faultIn(
 }
 
 /** Decides host and target. @returns a sentence for the client when they are refused */
-function placed(exchange: Exchange, url: string): string | undefined {
+function placed(exchange: Exchange, connection: Connection, url: string): string | undefined {
   const { host } = exchange.head;
   if (host === undefined) return "no Host field";
-  if (!isHost(host)) return "a bad Host field";
+  // Nearly all requests of a connection are for one host.
+  if (host !== connection.host) {
+    if (!isHost(host)) return "a bad Host field";
+    connection.host = host;
+  }
   let raw = url;
   if (!url.startsWith("/")) {
     // Absolute form (RFC 9112 §3.2.2): the target's host would count, so it must be the one that we see.

@@ -14,6 +14,8 @@ import type { ExchangeResponse } from "./response.ts";
 export class Connection extends Deadline {
   readonly socket: Socket;
   readonly address: string;
+  /** A Host that was found in order. */
+  host: string | undefined = undefined;
   /** Exchanges that are not over. */
   active = 0;
   /** The response to the newest request. */
