@@ -14,7 +14,7 @@ export function nearest(routes: readonly ConfigRoute[], path: string): Near[] {
   const found = segmentsOf(path);
   return routes
     .map((route) => ({ route, shared: shared(segmentsOf(route.match.path), found) }))
-    .filter(({ shared }) => shared > 0)
+    .filter(({ route, shared }) => shared > 0 && route.match.path !== "/*")
     .toSorted((a, b) => b.shared - a.shared)
     .slice(0, atMost)
     .map(({ route, shared }) => ({

@@ -3,7 +3,7 @@ import type { Rehearsal, RehearsedRequest, Verdict } from "@tocsin/proxy";
 import type { Config } from "@tocsin/shared/contract";
 import { nearest } from "./nearest.ts";
 import { painter, plain } from "./paint.ts";
-import { placeNames, reasonsAgainst } from "./route-reasons.ts";
+import { foundText, reasonsAgainst } from "./route-reasons.ts";
 import { authText, servicesText, sizeText, websocketText } from "./route-text.ts";
 import { span, table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -89,7 +89,8 @@ export function rehearsalText(
       text,
     ]),
   );
-  if (verdicts.length === 0 && path !== undefined && route === undefined)
+  const elsewhere = verdicts.every(({ fit }) => fit.host === undefined);
+  if (elsewhere && path !== undefined && route === undefined)
     for (const near of nearest(config.routes, path))
       lines.push([near.route.id, near.route.match.path, near.text]);
   const colour = route === undefined ? "red" : "green";
@@ -150,8 +151,8 @@ function whyTexts(verdict: Verdict | undefined, { automatic }: Rehearsal): strin
     ...(fit.method === 2 ? ["method, by its name"] : []),
     ...(fit.method === 1 ? ["method, as GET without the content"] : []),
     ...fit.checks.map(
-      ({ of, name, wanted, found }) =>
-        `${placeNames[of]} ${name}: ${JSON.stringify(found)}${wanted === "*" ? ", any value will do" : ""}`,
+      (check) =>
+        `${check.of} ${check.name}: ${foundText(check)}${check.wanted === "*" ? ", any value will do" : ""}`,
     ),
   ].map(plain);
 }

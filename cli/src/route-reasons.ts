@@ -25,17 +25,25 @@ export function reasonsAgainst(
       (match.body === undefined ? "any" : "one whose body counts (POST, PUT, PATCH)");
     reasons.push({ kind: "method", text: `method: wants ${wanted}, found ${request.method}` });
   }
-  for (const { of, name, wanted, found, met } of fit.checks)
-    if (!met)
+  for (const check of fit.checks)
+    if (!check.met)
       reasons.push({
-        kind: of,
-        text: `${placeNames[of]} ${name}: wants ${wanted === "*" ? "any value" : JSON.stringify(wanted)}, found ${found === undefined ? "none" : JSON.stringify(found)}`,
+        kind: check.of,
+        text: `${check.of} ${check.name}: wants ${wantedText(check)}, found ${foundText(check)}`,
       });
   if (reasons.length > 0) return reasons;
   return [{ kind: "order", text: orderText(behind, winner) }];
 }
 
-export const placeNames = { header: "header", query: "query", body: "body" } as const;
+type Check = Verdict["fit"]["checks"][number];
+
+function wantedText({ wanted }: Check): string {
+  return wanted === "*" ? "any value" : JSON.stringify(wanted);
+}
+
+export function foundText({ found, instead }: Check): string {
+  return instead ?? (found === undefined ? "none" : JSON.stringify(found));
+}
 
 function orderText(behind: Verdict["behind"], winner: string | undefined): string {
   // It would take the request, were it not refused for another reason.

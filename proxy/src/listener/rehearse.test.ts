@@ -70,7 +70,16 @@ describe("a request that finds a route", () => {
       host: "*",
       parameters: { id: "7" },
       method: 2,
-      checks: [{ of: "body", name: "/plan", wanted: "premium", found: "premium", met: true }],
+      checks: [
+        {
+          of: "body",
+          name: "/plan",
+          wanted: "premium",
+          found: "premium",
+          instead: undefined,
+          met: true,
+        },
+      ],
     });
     expect(verdicts[2]!.fit.host).toBeUndefined();
   });

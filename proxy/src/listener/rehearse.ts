@@ -110,7 +110,8 @@ export async function rehearse(
       : thrown instanceof Refusal
         ? refusalOf(thrown)
         : refusalIn(answer);
-  if (exchange === undefined || exchange.fault !== undefined)
+  const unrouted = exchange?.fault !== undefined || refusal?.code === "host-not-allowed";
+  if (exchange === undefined || unrouted)
     return {
       route: undefined,
       refusal,

@@ -14,8 +14,10 @@ export interface Check {
   readonly name: string;
   /** `*`: any value. */
   readonly wanted: string | number | boolean;
-  /** In words where it is no plain value. Undefined: nothing. */
+  /** Undefined: nothing, or no plain value. */
   readonly found: string | number | boolean | undefined;
+  /** What there is instead of a plain value. */
+  readonly instead: "null" | "an object or a list" | "two values" | undefined;
   readonly met: boolean;
 }
 
@@ -101,7 +103,14 @@ function checksOf(match: RouteMatch, method: string, asked: Asked): Check[] {
   ) => {
     const found = valueOf(find);
     const met = found.there && (wanted === undefined || wanted === found.value);
-    checks.push({ of, name, wanted: wanted ?? "*", found: found.shown, met });
+    checks.push({
+      of,
+      name,
+      wanted: wanted ?? "*",
+      found: found.value,
+      instead: found.instead,
+      met,
+    });
   };
   for (const { name, value } of conditions.headers)
     check("header", name, value, () => field(asked.fields, name));
@@ -116,10 +125,9 @@ function checksOf(match: RouteMatch, method: string, asked: Asked): Check[] {
   return checks;
 }
 
-interface Found {
+interface Found extends Pick<Check, "instead"> {
   readonly there: boolean;
-  readonly value: unknown;
-  readonly shown: Check["found"];
+  readonly value: Check["found"];
 }
 
 function valueOf(find: () => unknown): Found {
@@ -127,11 +135,12 @@ function valueOf(find: () => unknown): Found {
   try {
     value = find();
   } catch (thrown) {
-    if (thrown instanceof Refusal) return { there: false, value: undefined, shown: "two values" };
+    if (thrown instanceof Refusal) return { there: false, value: undefined, instead: "two values" };
     throw thrown;
   }
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
-    return { there: true, value, shown: value };
-  if (value === undefined) return { there: false, value, shown: undefined };
-  return { there: true, value, shown: value === structure ? "an object or a list" : "null" };
+    return { there: true, value, instead: undefined };
+  if (value === undefined) return { there: false, value, instead: undefined };
+  const instead = value === structure ? "an object or a list" : "null";
+  return { there: true, value: undefined, instead };
 }
