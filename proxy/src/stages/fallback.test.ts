@@ -63,6 +63,8 @@ describe("another service stands in", () => {
     // The first service may have done it already.
     ["POST", "reset", "some", false],
     ["POST", "silence", "some", false],
+    ["POST", "reset", undefined, false],
+    ["POST", "silence", undefined, false],
     // These are answers.
     ["GET", "500", undefined, false],
     ["GET", "503", undefined, false],

@@ -154,11 +154,40 @@ describe("what opens a circuit", () => {
         else socket.destroy();
       });
     });
-    const { gateway, ask } = await gatewayTo([only.port]);
+    const { gateway, ask } = await gatewayTo([only.port], { circuit: { failures: 1 } });
     for (let time = 0; time < 8; time += 1) expect(statusOf(await ask())).toBe(200);
     expect(answers).toBeGreaterThan(8);
     expect(stateOf(gateway, only.port)).toBe("closed");
   });
+});
+
+test("what becomes of an answer that was put aside says nothing about the instance that is tried next", async () => {
+  let aside: OriginConnection["socket"] | undefined;
+  const first = await origin(({ socket }) => {
+    aside = socket;
+    socket.on("data", () => socket.write("HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\nhalf"));
+  });
+  let finish = () => {};
+  const second = await origin(({ socket }) => {
+    socket.on("data", () => {
+      finish = () => void socket.end(ok);
+    });
+  });
+  const { clock, gateway, ask } = await gatewayTo([first.port, second.port], {
+    circuit: { failures: 1 },
+    retry: {},
+  });
+  const reply = ask();
+  // The retry is a timer of no length on a clock that stands.
+  await soon(() => {
+    void clock.pass(0);
+    return requestsTo(second).length === 1;
+  });
+  aside!.resetAndDestroy();
+  await soon(() => aside!.closed);
+  finish();
+  expect(statusOf(await reply)).toBe(200);
+  expect(stateOf(gateway, second.port)).toBe("closed");
 });
 
 describe("while a circuit is open", () => {

@@ -1,4 +1,7 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { connect } from "node:net";
+import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createVirtualClock } from "../../../test/harness/virtual-clock.ts";
 import {
@@ -11,7 +14,13 @@ import {
   statusOf,
 } from "../listener/gateway.fixture.ts";
 import type { OriginConnection, TestGatewayOptions } from "../listener/gateway.fixture.ts";
-import { answeringInTurn, behaving, requestsTo, requestText } from "./resilience.fixture.ts";
+import {
+  answer,
+  answeringInTurn,
+  behaving,
+  requestsTo,
+  requestText,
+} from "./resilience.fixture.ts";
 import { KeptMemory } from "./kept-body.ts";
 
 let stack: AsyncDisposableStack;
@@ -70,6 +79,39 @@ describe("bodies", () => {
     expect(requestsTo(good)).toEqual([]);
   });
 
+  test("what is kept is given back: the memory for 256 bodies does for any number", async () => {
+    let requests = 0;
+    const only = stack.use(
+      createServer((request, response) => {
+        requests += 1;
+        request.resume();
+        request.on("end", () => response.writeHead(requests === 301 ? 503 : 200).end());
+      }).listen(0, "127.0.0.1"),
+    );
+    await once(only, "listening");
+    const { port } = await gateway([(only.address() as AddressInfo).port], { retry: {} });
+    const body = "x".repeat(64 * 1024);
+    for (let time = 1; time <= 301; time += 1)
+      expect(statusOf(await converse(port, requestText("PUT", body)))).toBe(200);
+    // The last one was sent twice, so it was kept.
+    expect(requests).toBe(302);
+  });
+
+  test("one that is on its way is sent to nobody else, whatever the answer", async () => {
+    const bad = await origin(({ socket }) => {
+      socket.once("data", () => socket.write(answer(503)));
+    });
+    const good = await origin(answering(ok));
+    const made = await gateway([bad.port, good.port], { retry: keyed });
+    const head = requestText("PUT", undefined, "Content-Length: 200000").trimEnd();
+    const socket = connect(made.port, "127.0.0.1", () => socket.write(`${head}\r\n\r\nhalf`));
+    stack.defer(() => void socket.destroy());
+    let reply = "";
+    socket.on("data", (bytes) => (reply += String(bytes)));
+    await soon(() => statusOf(reply) === 503);
+    expect(requestsTo(good)).toEqual([]);
+  });
+
   test("of a POST without a key nothing is kept: it goes on as it comes", async () => {
     const only = await origin(behaving("silence"));
     const made = await gateway([only.port], { retry: keyed });
@@ -104,14 +146,21 @@ describe("an answer that is not passed on", () => {
   });
 
   test("closes its connection when it is long", async () => {
+    // A clock that stands: only the size can end it.
+    const clock = createVirtualClock();
     const only = await origin(
       answeringInTurn(
         `HTTP/1.1 503 X\r\nContent-Length: 1000000\r\n\r\n${"x".repeat(200_000)}`,
         ok,
       ),
     );
-    const { port } = await gateway([only.port], { retry: {} });
-    expect(statusOf(await converse(port, requestText("GET")))).toBe(200);
+    const { port } = await gateway([only.port], { retry: {} }, { clock });
+    const reply = converse(port, requestText("GET"));
+    await soon(() => {
+      void clock.pass(0);
+      return requestsTo(only).length === 2;
+    });
+    expect(statusOf(await reply)).toBe(200);
     await soon(() => only.connections[0]!.socket.destroyed);
   });
 
