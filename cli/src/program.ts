@@ -189,7 +189,10 @@ function addRoutes(routes: Command, running: Running): void {
     .command("test <method> <target>")
     .description("which route a request takes, why, and why none of the others; sends nothing")
     .option("-H, --header <name: value>", "a header field; may be repeated", collected)
-    .option("-d, --data <body>", "the body; @FILE for that of a file, @- for standard input")
+    .option(
+      "-d, --data <body>",
+      "the body, JSON unless -H says otherwise; @FILE for that of a file, @- for standard input",
+    )
     .addOption(config())
     .action(
       running<RoutesOptions & RequestOptions, [string, string]>(

@@ -165,7 +165,10 @@ function converse(port: number, request: RehearsedRequest): Promise<string> {
   const lines = [`${method} ${target} HTTP/1.1`];
   for (let index = 0; index + 1 < fields.length; index += 2)
     lines.push(`${fields[index]}: ${fields[index + 1]}`);
-  lines.push("Connection: close", "", "");
+  // What the request says itself about its connection counts; then it is closed when it was idle for a moment.
+  if (!fields.some((name, index) => index % 2 === 0 && name.toLowerCase() === "connection"))
+    lines.push("Connection: close");
+  lines.push("", "");
   return new Promise((resolve, reject) => {
     let answer = "";
     const socket = connect(port, "127.0.0.1", () => {
