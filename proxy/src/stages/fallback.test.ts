@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   answering,
@@ -5,6 +6,7 @@ import {
   converse,
   instanceAt,
   ok,
+  soon,
   startRawOrigin,
   startTestGateway,
   statusOf,
@@ -192,6 +194,32 @@ describe("a fixed answer stands in", () => {
       "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
     );
     expect(statusOf(reply)).toBe(400);
+  });
+
+  test("not for a body that is larger than it may be, found out on the way", async () => {
+    const silent = await origin(behaving("silence"));
+    const gateway = stack.use(
+      await startTestGateway({
+        to: [silent.port],
+        config: {
+          listen: { limits: { body: "1KiB" } },
+          services: { a: {} },
+          routes: [
+            { id: "all", match: { path: "/*" }, service: "a", auth: "none", fallback: fixed },
+          ],
+        },
+      }),
+    );
+    const chunk = `400\r\n${"x".repeat(1024)}\r\n`;
+    const text = `${requestText("POST", undefined, "Transfer-Encoding: chunked")}${chunk}`;
+    const socket = connect(gateway.port, "127.0.0.1", () => socket.write(text));
+    stack.defer(() => void socket.destroy());
+    let reply = "";
+    socket.on("data", (bytes) => (reply += String(bytes)));
+    socket.on("error", () => {});
+    await soon(() => silent.received().includes(chunk));
+    socket.write(chunk);
+    expect(statusOf(await soon(() => reply !== "" && reply))).toBe(413);
   });
 
   test("one reply does not change the next", async () => {
