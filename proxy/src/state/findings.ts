@@ -66,7 +66,8 @@ export class Findings implements Disposable {
     const circuits = this.#options.circuits().slice(0, circuitsAtMost);
     const worthIt = circuits.length > 0 || this.#told;
     this.#told = circuits.length > 0;
-    for (let at = 0; at < instances.length || (at === 0 && worthIt); at += inOneReport) {
+    const end = Math.max(instances.length, worthIt ? 1 : 0);
+    for (let at = 0; at < end; at += inOneReport) {
       const report: ProxyReport = {
         v: protocolVersion,
         proxy: node,
