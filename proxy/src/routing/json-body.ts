@@ -100,6 +100,11 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
+/** What a string says. */
+function plainText(quoted: string): string {
+  return quoted.includes("\\") ? (JSON.parse(quoted) as string) : quoted.slice(1, -1);
+}
+
 /** One way through a text that is known to be JSON: its strings, braces and brackets are all it needs to look at. */
 class Walk {
   readonly #text: string;
@@ -132,7 +137,7 @@ class Walk {
     for (this.#at += 1; this.#blanks() !== endBrace;) {
       const start = this.#at;
       this.#at = endOfString(this.#text, start);
-      const name = JSON.parse(this.#text.slice(start, this.#at)) as string;
+      const name = plainText(this.#text.slice(start, this.#at));
       this.#blanks();
       // The colon.
       this.#at += 1;
