@@ -18,6 +18,8 @@ export class Connection extends Deadline {
   host: string | undefined = undefined;
   /** Exchanges that are not over. */
   active = 0;
+  /** No request has come on it yet. */
+  fresh = true;
   /** The response to the newest request. */
   newest: ExchangeResponse | undefined = undefined;
   /** Nothing that comes on it is served any more: what came was refused, or could not be read as a request. */

@@ -60,6 +60,9 @@ export interface Listener extends AsyncDisposable {
 /** Hard bound of the parser: the largest limits that a config can set, target and fields together. */
 const parserLimitBytes = 136 * 1024;
 
+/** How long a listener that stops waits for the first request on a connection that it has taken. */
+const freshMs: Milliseconds = 1_000;
+
 /** How often heads that are too slow are looked for, in milliseconds. */
 const headersCheckMs: Milliseconds = 500;
 
@@ -101,6 +104,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   );
   // Beyond a count Node would drop fields silently, framing and credentials among them. Their bytes are bounded instead.
   server.maxHeadersCount = 0;
+  // Which of them are idle is known here (`stop`); Node would take those for idle whose first request is on the way.
+  server.closeIdleConnections = () => {};
   server.on("checkContinue", serve);
   server.on("checkExpectation", serve);
   server.on("connection", (socket: Socket) => {
@@ -169,6 +174,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       response.destroy();
       return;
     }
+    connection.fresh = false;
     const before = connection.newest;
     if (before !== undefined) {
       before.release();
@@ -275,8 +281,12 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const stop = once(async () => {
     stopped = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const connection of connections.values())
-      if (connection.active === 0) connection.socket.destroySoon();
+    for (const connection of connections.values()) {
+      if (connection.active > 0) continue;
+      // It was taken, and its first request may be on the way: that one is answered.
+      if (connection.fresh) deadlines.start(connection, freshMs);
+      else connection.socket.destroySoon();
+    }
     await closed;
   });
 
