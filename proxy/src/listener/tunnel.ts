@@ -17,6 +17,8 @@ import { noteEnd } from "./stream-end.ts";
 
 /** How long both sides may take to close, once the end was said, in milliseconds. */
 const closingMs = 2_000;
+/** How long one side may be silent when the other has ended without a close frame, in milliseconds. */
+const lingerMs = 2_000;
 
 /** Codes of close frames (RFC 6455 §7.4.1). */
 const codes = { "protocol-error": 1002, "message-too-large": 1009 } as const;
@@ -113,9 +115,9 @@ export class Tunnel extends Deadline implements Stream, PassOwner {
     this.#down.close(code, reason);
   }
 
-  /** It was silent for too long; or both sides were told the end, and did not close. */
+  /** It was silent for too long; or the sides had time to close, and did not. */
   expire(): void {
-    if (this.#end === undefined) return this.close(goingAway, "idle");
+    if (this.#end === undefined && this.#gone === undefined) return this.close(goingAway, "idle");
     cut(this.#up.from);
     cut(this.#down.from);
   }
@@ -124,7 +126,8 @@ export class Tunnel extends Deadline implements Stream, PassOwner {
 
   heard(): void {
     if (this.#end !== undefined) return;
-    this.#options.deadlines.start(this, this.#exchange.route!.websocket!.idle);
+    const { idle } = this.#exchange.route!.websocket!;
+    this.#options.deadlines.start(this, this.#gone === undefined ? idle : lingerMs);
   }
 
   closePassed(): void {
@@ -147,6 +150,8 @@ export class Tunnel extends Deadline implements Stream, PassOwner {
 
   ended(pass: Pass): void {
     this.#gone ??= pass === this.#up ? "client-gone" : "upstream-gone";
+    // What the other side still has to say may pass; but nobody holds a connection by saying nothing on the rest of it.
+    this.heard();
   }
 
   lost(pass: Pass): void {

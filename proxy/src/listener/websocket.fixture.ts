@@ -53,7 +53,10 @@ export function lastClose(bytes: Buffer): string | undefined {
 /** One end, and what came to it. */
 export class End {
   readonly socket: Socket;
-  bytes: Buffer = Buffer.alloc(0);
+  /** How many bytes came. */
+  size = 0;
+  #pieces: Buffer[] = [];
+  #head = "";
   ended = false;
   closed = false;
   /** The connection broke. */
@@ -63,10 +66,19 @@ export class End {
 
   constructor(socket: Socket) {
     this.socket = socket;
-    socket.on("data", (bytes: Buffer) => (this.bytes = Buffer.concat([this.bytes, bytes])));
+    socket.on("data", (piece: Buffer) => {
+      this.size += piece.length;
+      this.#pieces.push(piece);
+    });
     socket.on("end", () => (this.ended = true));
     socket.on("error", () => (this.reset = true));
     socket.on("close", () => (this.closed = true));
+  }
+
+  get bytes(): Buffer {
+    const all = Buffer.concat(this.#pieces);
+    this.#pieces = [all];
+    return all;
   }
 
   get text(): string {
@@ -75,8 +87,11 @@ export class End {
 
   /** Head and what is behind it. */
   get head(): string {
-    const end = this.text.indexOf("\r\n\r\n");
-    return end === -1 ? "" : this.text.slice(0, end + 4);
+    if (this.#head === "") {
+      const end = this.text.indexOf("\r\n\r\n");
+      if (end !== -1) this.#head = this.text.slice(0, end + 4);
+    }
+    return this.#head;
   }
 
   get frames(): Buffer {
@@ -89,7 +104,7 @@ export class End {
 
   /** Waits until the bytes behind the head are these. */
   async gets(bytes: Buffer): Promise<void> {
-    await soon(() => this.frames.length >= bytes.length);
+    await soon(() => this.size - this.head.length >= bytes.length);
     if (!this.frames.equals(bytes))
       throw new Error(`expected ${bytes.toString("hex")}, got ${this.frames.toString("hex")}`);
   }

@@ -54,7 +54,7 @@ export interface FrameCase {
   /** What is wrong with the rest. Absent: nothing is. */
   readonly fault?: FrameFault;
   /** An extension was agreed on. */
-  readonly extended?: true;
+  readonly extended?: boolean;
 }
 
 /** In this list no message may have more bytes. */
