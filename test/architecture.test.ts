@@ -198,6 +198,18 @@ const proxyLayers: readonly Layer[] = [
       "the listener stands on top: it may use what is below, and nothing below knows sockets",
   },
   {
+    from: "proxy/src/sidecar",
+    may: [
+      "shared",
+      "proxy/src/listener",
+      "proxy/src/pipeline",
+      "proxy/src/stages",
+      ...engines.map((engine) => `proxy/src/${engine}`),
+    ],
+    because:
+      "it puts two request paths together out of what is there; the root puts it beside the fleet",
+  },
+  {
     from: "proxy/src/state",
     may: ["shared", "proxy/src/identity", "proxy/src/upstream", "proxy/src/routing"],
     because: "tables feed engines",

@@ -8,7 +8,8 @@ import type { HealthcheckOptions } from "./commands/healthcheck.ts";
 import type { ApplyOptions } from "./commands/config.ts";
 import type { ListOptions } from "./commands/revocations.ts";
 import type { RoutesOptions } from "./commands/routes.ts";
-import { addLaterCommands, notYet } from "./later.ts";
+import type { ServeOptions } from "./commands/serve.ts";
+import { addLaterCommands } from "./later.ts";
 import type { RequestOptions } from "./route-request.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -90,15 +91,16 @@ function addServing(program: Command, running: Running): void {
     const command = program.command(role).description(description);
     if (role === "standalone" || role === "control-plane")
       command.option("--config <file>", "config to apply at the start (default: TOCSIN_CONFIG)");
-    if (role === "proxy")
-      command.addOption(
-        new Option("--sidecar <name=url>", "a proxy beside one service").hideHelp(),
-      );
+    const sidecar = new Option(
+      "--sidecar <name=url>",
+      "stand beside this one service: users=http://127.0.0.1:8001",
+    ).argParser(collected);
+    // Elsewhere it is known too, and told what is wrong with that.
+    command.addOption(role === "proxy" ? sidecar : sidecar.hideHelp());
     command.action(
-      running<{ config?: string; sidecar?: string }, []>(async (invocation) => {
-        if (invocation.options.sidecar !== undefined) throw notYet("tocsin proxy --sidecar");
-        return (await import("./commands/serve.ts")).serve(role, invocation);
-      }),
+      running<ServeOptions, []>(async (invocation) =>
+        (await import("./commands/serve.ts")).serve(role, invocation),
+      ),
     );
   }
 }

@@ -142,7 +142,6 @@ describe("what comes later", () => {
       "top",
       "doctor",
       "completion bash",
-      "proxy --sidecar users=http://127.0.0.1:3000",
     ].map((line) => [line]),
   )("tocsin %s is not supported yet, which is no typing error", async (line) => {
     const { code, stdout, stderr } = await tocsin(line.split(" "));

@@ -16,7 +16,7 @@ import { startAdmin } from "./admin/server.ts";
 import { CurrentConfig } from "./catalogue/current-config.ts";
 import { Brake } from "./health/brake.ts";
 import { Evidence } from "./health/evidence.ts";
-import type { probe } from "./health/probe.ts";
+import type { probe } from "@tocsin/shared/probe";
 import { startProber } from "./health/prober.ts";
 import { Quorum } from "./health/quorum.ts";
 import { Leader } from "./leader/leader.ts";

@@ -1,3 +1,4 @@
+export type { BoundAddress } from "./listener/bind.ts";
 export { rehearse } from "./listener/rehearse.ts";
 export type { Rehearsal, RehearsedRequest } from "./listener/rehearse.ts";
 export { listRoutes } from "./routing/listing.ts";
@@ -7,5 +8,7 @@ export { startProbes } from "./probes/probes.ts";
 export type { Check, ProbeContents, Probes } from "./probes/probes.ts";
 export { startCore, startProxy } from "./proxy.ts";
 export type { CoreOptions, Proxy, ProxyCore, ProxyOptions } from "./proxy.ts";
+export type { Registrar } from "./sidecar/registrar.ts";
+export type { SidecarOptions } from "./sidecar/sidecar.ts";
 export { CombinedMetrics } from "./telemetry/combined.ts";
 export type { MetricSamples } from "./telemetry/metrics.ts";

@@ -20,6 +20,7 @@ import type { BoundAddress } from "./listener/bind.ts";
 import { assemble, closedGate } from "./pipeline/assemble.ts";
 import type { Gate } from "./pipeline/gate.ts";
 import { startProbes, type ProbeContents } from "./probes/probes.ts";
+import { createSidecar, type SidecarOptions } from "./sidecar/sidecar.ts";
 import { Findings } from "./state/findings.ts";
 import { startFleet, type Fleet } from "./state/fleet.ts";
 import { Streams } from "./streams/streams.ts";
@@ -49,6 +50,8 @@ export interface CoreOptions {
   readonly drainNoticeMs?: Milliseconds;
   /** How long disposal may take to finish what is in flight, the notice included. */
   readonly drainTimeoutMs: Milliseconds;
+  /** It stands beside one service. Absent: it serves all of them. */
+  readonly sidecar?: SidecarOptions;
 }
 
 export interface ProxyOptions extends CoreOptions {
@@ -75,6 +78,8 @@ export interface ProxyCore extends AsyncDisposable {
   readonly active: number;
   /** The numbers of its metrics, to be put together with those of other processes. */
   samples(): Promise<readonly MetricSamples[]>;
+  /** Of a sidecar that listens: where the service calls others. */
+  readonly outbound: BoundAddress | undefined;
   /** Where it stands in each journal. */
   standing(): Readonly<Record<JournalName, ReplicaStatus>>;
   /** Whether there is a snapshot of every journal. */
@@ -90,6 +95,8 @@ export interface Proxy extends AsyncDisposable {
   /** Public URL. */
   readonly url: string;
   readonly probeUrl: string;
+  /** Of a sidecar: where the service calls others. */
+  readonly outboundUrl: string | undefined;
   /** Resolves when it lets requests in for the first time. */
   readonly ready: Promise<void>;
 }
@@ -104,6 +111,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     url: `http://${formatAddress(address)}`,
     probeUrl: `http://${formatAddress(probes.address)}`,
+    outboundUrl: core.outbound && `http://${formatAddress(core.outbound)}`,
     ready: core.ready,
     [Symbol.asyncDispose]: once(async () => {
       // While it drains the probes tell.
@@ -193,6 +201,18 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
 
   const closed = closedGate({ metrics, access, log, clock });
   let gate: Gate = closed;
+  const sidecar =
+    options.sidecar &&
+    stack.use(
+      createSidecar(options.sidecar, {
+        clock,
+        random,
+        log,
+        config: () => fleet.config()?.config,
+        metrics,
+        closedGate: closed,
+      }),
+    );
   const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
   let admitted = options.admitted === undefined;
   const regate = () => {
@@ -203,7 +223,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
     identity.configure(applied.config.identity.issuers, {
       production: applied.config.environment === "production",
     });
-    const next = assemble(applied.config, {
+    const engines = {
       instances: fleet.instances,
       identity,
       staleness: fleet.staleness,
@@ -214,9 +234,11 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       log,
       clock,
       random,
-    });
+    };
+    const next = sidecar?.assemble(applied.config, engines) ?? assemble(applied.config, engines);
     if (!admitted) return;
     gate = next;
+    sidecar?.serve();
     log.info(
       { revision: applied.revision, routes: applied.config.routes.length },
       "config in force",
@@ -243,9 +265,15 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   const drain = (noticeMs: Milliseconds = options.drainNoticeMs ?? 0) =>
     (drained ??= (async () => {
       leave();
-      const timeoutMs = options.drainTimeoutMs;
+      const endAt = clock.monotonic() + options.drainTimeoutMs;
+      const leftMs = () => Math.max(0, endAt - clock.monotonic());
+      // Nobody can be told while the bus is away.
+      await sidecar?.leave(bus.state === "connected" ? leftMs() / 2 : 0);
+      const timeoutMs = leftMs();
       if ((await listener?.drain({ noticeMs, timeoutMs, streams })) === false)
         log.warn({ active: listener?.active }, "what was still in flight is cut");
+      // Until then the service may have needed others for its answers.
+      await sidecar?.drain(leftMs());
     })());
   const owned = stack.move();
   return {
@@ -253,7 +281,11 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       listener = owned.use(
         await startListener({ ...address, gate: () => gate, clock, log, metrics, streams }),
       );
+      await sidecar?.open(listener.address);
       return listener.address;
+    },
+    get outbound() {
+      return sidecar?.outbound;
     },
     ready,
     standing: () => fleet.replicas(),
@@ -288,6 +320,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
         active: listener?.active ?? 0,
         journals: fleet.replicas(),
         notKept: fleet.notKept(),
+        sidecar: sidecar?.status(),
         services: Object.fromEntries(
           fleet
             .instances()

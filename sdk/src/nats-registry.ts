@@ -1,11 +1,9 @@
-import { messageOf, type Clock, type Log } from "@tocsin/shared";
-import { BusUnavailable, subjects, type LeaseVerb, type NatsPlace } from "@tocsin/shared/bus";
+import type { Clock, Log } from "@tocsin/shared";
+import type { NatsPlace } from "@tocsin/shared/bus";
 import { connectNats } from "@tocsin/shared/bus/nats";
-import type { LeaseHolder } from "@tocsin/shared/contract";
-import { departureOf, failureOf, grantOf } from "./answers.ts";
-import { RegistrationRefused, RegistrationUnavailable } from "./errors.ts";
+import { busRegistry } from "./bus-registry.ts";
 import type { RegistrationLog } from "./options.ts";
-import { patience, type Registry } from "./registry.ts";
+import type { Registry } from "./registry.ts";
 
 export interface NatsRegistryOptions extends NatsPlace {
   readonly service: string;
@@ -19,7 +17,7 @@ export interface NatsRegistryOptions extends NatsPlace {
 }
 
 /**
- * Leases over the bus. The control plane's answers are those of the admin API, as `LeaseReply`.
+ * Leases over a bus connection of their own.
  *
  * @throws the signal's reason when it aborts before there is a connection
  */
@@ -41,48 +39,13 @@ export async function connectNatsRegistry(options: NatsRegistryOptions): Promise
     signal,
   });
 
-  async function call(verb: LeaseVerb, body: object): Promise<unknown> {
-    const subject = subjects.lease(verb, service, instance);
-    const timeoutMs = patience[verb];
-    const message = await bus
-      .request(subject, JSON.stringify(body), { timeoutMs })
-      .catch((error: unknown) => {
-        if (error instanceof BusUnavailable && error.kind === "refused") {
-          throw new RegistrationRefused({
-            code: "forbidden",
-            status: 403,
-            detail: `the NATS user of this process may not publish ${subject}`,
-          });
-        }
-        throw new RegistrationUnavailable(
-          `no answer from a control plane on the bus at ${place}: ${messageOf(error)}`,
-          { cause: error },
-        );
-      });
-    const reply = replyOf(message.text());
-    if (reply.ok === true) return reply.body;
-    throw failureOf(place, reply.problem?.status ?? 500, reply.problem);
-  }
-
+  const registry = busRegistry(bus, { service, instance, place });
   return {
-    place,
-    async register(registration) {
-      return grantOf(await call("register", registration));
+    ...registry,
+    async [Symbol.asyncDispose]() {
+      await registry[Symbol.asyncDispose]();
+      await bus[Symbol.asyncDispose]();
     },
-    async renew(boot) {
-      const holder: LeaseHolder = { boot };
-      return grantOf(await call("renew", holder));
-    },
-    async deregister(boot) {
-      const holder: LeaseHolder = { boot };
-      return departureOf(await call("deregister", holder));
-    },
-    onReturn(listener) {
-      bus.onState((state) => {
-        if (state === "connected") listener();
-      });
-    },
-    [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
   };
 }
 
@@ -99,20 +62,6 @@ function busLog(log: RegistrationLog, onTrouble: (reason: string) => void): Log 
     child: () => lines,
   };
   return lines;
-}
-
-interface Reply {
-  readonly ok?: boolean;
-  readonly body?: unknown;
-  readonly problem?: { readonly status?: number };
-}
-
-function replyOf(text: string): Reply {
-  try {
-    return (JSON.parse(text) as Reply | null) ?? {};
-  } catch {
-    return {};
-  }
 }
 
 /** The servers without credentials, for messages. */

@@ -2,6 +2,7 @@
  * The environment as a table: one row a variable. Typed settings, `.env.example` and the reference page all come from it.
  */
 import { readFileSync } from "node:fs";
+import { isIPv4 } from "node:net";
 import { natsProblems, type NatsPlace } from "./bus/nats-files.ts";
 import { logLevels, Secret } from "./log.ts";
 import { isName, toName } from "./names.ts";
@@ -60,6 +61,23 @@ export const settingsTable = {
     allowed: "host:port, [ipv6]:port or :port, port 0 to 65535",
     fallback: "0.0.0.0:8080",
     parse: parseAddress,
+  }),
+  TOCSIN_ADVERTISE_URL: row({
+    meaning: "Sidecar: where other proxies reach it, which is what it registers for its service.",
+    allowed: "an http or https URL of scheme, host and port",
+    shownFallback:
+      "`TOCSIN_LISTEN`; where that is every address, the first one that is not loopback",
+    parse: (text) => originOf(text),
+  }),
+  TOCSIN_OUTBOUND_LISTEN: row({
+    meaning:
+      "Sidecar: where its service calls others, as `/{service}/…`. Nobody is asked for a credential there, so it is on loopback only.",
+    allowed: "host:port with localhost, an address in 127.0.0.0/8 or [::1], port 0 to 65535",
+    fallback: "127.0.0.1:15001",
+    parse: (text) => {
+      const address = parseAddress(text);
+      return address !== undefined && isLoopback(address.host) ? address : undefined;
+    },
   }),
   TOCSIN_PROBE_LISTEN: row({
     meaning: "Proxy: `/livez`, `/readyz`, `/metrics`, `/status`.",
@@ -292,6 +310,17 @@ export function parseAddress(text: string): Address | undefined {
   if (!match) return undefined;
   const port = Number(match[3]);
   return port > 65_535 ? undefined : { host: match[1] ?? (match[2] || "0.0.0.0"), port };
+}
+
+/** Whether only this machine itself can reach a host (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3, RFC 6761 §6.3). */
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
+
+/** Scheme, host and port. @returns undefined when the text has anything else */
+function originOf(text: string): string | undefined {
+  const parsed = url(["http:", "https:"])(text) === undefined ? null : URL.parse(text);
+  return parsed !== null && parsed.href === `${parsed.origin}/` ? parsed.origin : undefined;
 }
 
 /** Writes an address as {@link parseAddress} reads it. */

@@ -8,6 +8,8 @@ export interface CommandContext {
   readonly json: boolean;
   /** `--config FILE`; else TOCSIN_CONFIG. */
   readonly config?: string;
+  /** Each `--sidecar NAME=URL`. Absent: none. */
+  readonly sidecar?: readonly string[];
   /** Ends the command: the first abort drains, a second signal is the caller's to handle. */
   readonly stop: AbortSignal;
   /** Calls each time the command is to begin anew with what is on disk now, without a pause. Absent: nobody can ask for it. */
@@ -20,6 +22,8 @@ export interface Bound {
   /** Public listener of the proxy. */
   readonly proxy?: string;
   readonly probe?: string;
+  /** Where the service beside a sidecar calls others. */
+  readonly outbound?: string;
   readonly admin?: string;
   readonly adminTokenFile?: string;
 }
@@ -33,6 +37,7 @@ export function announce(context: CommandContext, bound: Bound): void {
   const rows: readonly (readonly [string, string | undefined])[] = [
     ["proxy", bound.proxy],
     ["probes", bound.probe],
+    ["outbound", bound.outbound],
     ["admin", bound.admin],
     ["admin token", bound.adminTokenFile],
   ];

@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { maxWorkers } from "@tocsin/shared";
 import { adminToken } from "./admin-token.ts";
 import type { CommandContext } from "./command.ts";
-import { serve } from "./serve.ts";
+import type { Prelude } from "./prelude.ts";
+import { serve, type Serving } from "./serve.ts";
 
 /** `tocsin standalone`: both planes in this process. */
 export function runStandalone(context: CommandContext): Promise<number> {
@@ -44,10 +45,11 @@ export function runControlPlane(context: CommandContext): Promise<number> {
   });
 }
 
-/** `tocsin proxy`: one proxy of a cluster. */
+/** `tocsin proxy`: one proxy of a cluster, or with `--sidecar` one beside a service. */
 export function runProxy(context: CommandContext): Promise<number> {
   return serve(context, "proxy", async (prepared) => {
     const { log } = prepared;
+    if (context.sidecar !== undefined) return sidecar(context, context.sidecar, prepared);
     const size = prepared.settings.TOCSIN_WORKERS ?? Math.min(availableParallelism(), maxWorkers);
     if (size > 1) {
       const { startWorkersProxy } = await import("./workers/cluster-proxy.ts");
@@ -68,6 +70,28 @@ export function runProxy(context: CommandContext): Promise<number> {
       [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
     };
   });
+}
+
+async function sidecar(
+  context: CommandContext,
+  words: readonly string[],
+  prepared: Prelude,
+): Promise<Serving> {
+  context.onReload?.(() =>
+    prepared.log.warn({}, "a sidecar is one process: it cannot be reloaded"),
+  );
+  const { startSidecar } = await import("./sidecar.ts");
+  const running = await startSidecar(prepared, words, context.stop);
+  const { url, probeUrl, outboundUrl } = running.proxy;
+  return {
+    bound: {
+      role: "proxy",
+      proxy: url,
+      probe: probeUrl,
+      ...(outboundUrl === undefined ? {} : { outbound: outboundUrl }),
+    },
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
 }
 
 function fileOf({ file }: { readonly file: string | undefined }): {

@@ -1,7 +1,9 @@
-import type { ExitCode, Invocation } from "../terminal.ts";
+import { CommandFailed, type ExitCode, type Invocation } from "../terminal.ts";
 
 export interface ServeOptions {
   readonly config?: string;
+  /** Each `--sidecar`. */
+  readonly sidecar?: readonly string[];
 }
 
 type Role = "standalone" | "demo" | "control-plane" | "proxy";
@@ -9,6 +11,11 @@ type Role = "standalone" | "demo" | "control-plane" | "proxy";
 /** `tocsin standalone`, `demo`, `control-plane`, `proxy`: run until told to stop. */
 export async function serve(role: Role, invocation: Invocation<ServeOptions>): Promise<ExitCode> {
   const { terminal, json, options } = invocation;
+  if (options.sidecar !== undefined && role !== "proxy")
+    throw new CommandFailed(
+      `--sidecar: a sidecar is part of a cluster, and ${role} is none. On the cluster's bus: tocsin proxy --sidecar ${options.sidecar[0]}`,
+      { exitCode: 64 },
+    );
   // First of all: a signal that comes while everything is still being loaded is a wish to stop, too.
   const stop = terminal.untilStopped();
   const { runControlPlane, runDemo, runProxy, runStandalone } = await import("@tocsin/standalone");
@@ -19,7 +26,7 @@ export async function serve(role: Role, invocation: Invocation<ServeOptions>): P
     proxy: runProxy,
   }[role];
   const { environment, stdout, stderr, onReload } = terminal;
-  const { config } = options;
+  const { config, sidecar } = options;
   return run({
     environment,
     stdout,
@@ -28,5 +35,6 @@ export async function serve(role: Role, invocation: Invocation<ServeOptions>): P
     stop,
     ...(onReload === undefined ? {} : { onReload }),
     ...(config === undefined ? {} : { config }),
+    ...(sidecar === undefined ? {} : { sidecar }),
   });
 }

@@ -2,8 +2,7 @@ import { createServer, type RequestListener } from "node:http";
 import { createServer as createTcp, type AddressInfo, type Server } from "node:net";
 import { systemClock } from "@tocsin/shared";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Judgement } from "./judgement.ts";
-import { probe } from "./probe.ts";
+import { Judgement, probe } from "@tocsin/shared/probe";
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {

@@ -16,13 +16,12 @@ import {
   type VerdictEntry,
 } from "@tocsin/shared/contract";
 import { JournalConflict } from "@tocsin/shared/journal";
+import { Judgement, probe, type ProbeTarget } from "@tocsin/shared/probe";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import type { State } from "../sync/state.ts";
 import type { Peers, Renewal } from "../leader/peers.ts";
 import type { Brake } from "./brake.ts";
 import type { Quorum } from "./quorum.ts";
-import { Judgement } from "./judgement.ts";
-import { probe, type ProbeTarget } from "./probe.ts";
 import { ownerOf } from "./rendezvous.ts";
 
 /** A probe that ends so much later than its own limit, in milliseconds, was kept waiting by this very process. */
@@ -96,8 +95,11 @@ export function startProber(options: ProberOptions): Prober {
   function policyOf(instance: InstanceEntry): HealthPolicy {
     const policy = config.now().services[instance.service]?.health ?? HealthPolicy.parse({});
     const { path, intervalMs, timeoutMs } = instance.health ?? {};
+    // A sidecar asks for the service's health path itself, and takes it out; from here that path lies behind authentication.
+    const own = instance.metadata?.["sidecar"] === "true" ? { path: undefined } : {};
     return {
       ...policy,
+      ...own,
       ...(path === undefined ? {} : { path }),
       ...(intervalMs === undefined ? {} : { interval: intervalMs }),
       ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),

@@ -8,7 +8,7 @@ import { connectNats, openNatsJournals } from "@tocsin/shared/nats";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { startNats, type NatsServer } from "../../../test/harness/nats-server.ts";
 import { startTestNode, type TestNode } from "../testing/node.ts";
-import { probe } from "./probe.ts";
+import { probe } from "@tocsin/shared/probe";
 
 const common = { clock: systemClock, log: silentLog };
 const soon = { timeout: 9_000, interval: 25 };

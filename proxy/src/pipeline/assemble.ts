@@ -4,6 +4,7 @@ import { addressSet } from "@tocsin/shared/contract";
 import type { Config } from "@tocsin/shared/contract";
 import type { Identity } from "../identity/identity.ts";
 import { createRouter } from "../routing/router.ts";
+import type { Router } from "../routing/router.ts";
 import { authorize } from "../stages/authorize.ts";
 import { explain } from "../stages/explain.ts";
 import { forward } from "../stages/forward.ts";
@@ -35,12 +36,14 @@ export interface Engines {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
+  /** Where not all routes are served, or not as the config says: what stands in front of the router. Default: nothing. */
+  readonly narrowed?: (router: Router) => Router;
 }
 
 /** The life of a request, in the order in which it happens. Put together once per config; exchanges in flight keep theirs. */
 export function assemble(config: Config, engines: Engines): Gate {
   const { clock, log } = engines;
-  const router = createRouter(config, engines.instances, {
+  const whole = createRouter(config, engines.instances, {
     random: engines.random,
     isUsable: (service) =>
       engines
@@ -48,6 +51,7 @@ export function assemble(config: Config, engines: Engines): Gate {
         .of(service)
         ?.some(({ eligible }) => eligible) === true,
   });
+  const router = engines.narrowed?.(whole) ?? whole;
   const handle = Pipeline.from<Received>()
     .through(observe(engines.metrics, engines.access, clock)) // sees every way out: metrics, one access line
     .through(explain(log)) // the only place where a refusal becomes a reply

@@ -27,6 +27,7 @@ export class Evidence {
   readonly #tallies = new Map<string, Tally>();
   #onStreak: () => void = () => {};
   #onFirst: () => void = () => {};
+  #onFailure: () => void = () => {};
 
   /** The answer to a request began. */
   answered(instance: UpstreamInstance): void {
@@ -41,6 +42,12 @@ export class Evidence {
     tally.failed += 1;
     tally.streak += 1;
     if (tally.streak === streakLength) this.#onStreak();
+    this.#onFailure();
+  }
+
+  /** Called at each failure. */
+  onFailure(listener: () => void): void {
+    this.#onFailure = listener;
   }
 
   /** Called when an instance has failed three times in a row. */

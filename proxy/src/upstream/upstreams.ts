@@ -29,7 +29,7 @@ export interface Upstreams extends AsyncDisposable {
     headers: string[],
   ): Promise<Answer>;
   /** What requests found out about instances. */
-  readonly evidence: Pick<Evidence, "take" | "onStreak" | "onFirst">;
+  readonly evidence: Pick<Evidence, "take" | "onStreak" | "onFirst" | "onFailure">;
   /** Which instances get no requests because they keep failing. */
   readonly circuits: Pick<Circuits, "onChange" | "open" | "all" | "stateOf">;
   /** What became of retries so far. */

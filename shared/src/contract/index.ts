@@ -27,6 +27,7 @@ export {
   BalancePolicy,
   CircuitPolicy,
   HealthPolicy,
+  InstanceUrl,
   RetryPolicy,
   Service,
   StaticInstance,

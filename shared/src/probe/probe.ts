@@ -3,7 +3,8 @@ import { request as httpRequest, Agent as HttpAgent } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect, isIP } from "node:net";
 import type { LookupFunction } from "node:net";
-import { messageOf, type Clock, type Milliseconds } from "@tocsin/shared";
+import { messageOf } from "../lifetime.ts";
+import type { Clock, Milliseconds } from "../time.ts";
 
 export interface ProbeTarget {
   readonly url: string;
