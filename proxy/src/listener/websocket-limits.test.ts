@@ -136,6 +136,20 @@ describe("numbers", () => {
     await stage.open();
   });
 
+  test("an IPv6 client is its /64", async () => {
+    await using stage = await startStage({
+      config: {
+        listen: { trustedProxies: ["127.0.0.1"] },
+        routes: routes({ perAddress: 1 }).map((route) => ({ ...route, auth: "none" })),
+      },
+    });
+    await stage.open(["X-Forwarded-For: 2001:db8:0:1::1"]);
+    await stage.open(["X-Forwarded-For: 2001:db8:0:2::1"]);
+    const same = stage.client(handshakeText(["X-Forwarded-For: 2001:DB8:0:1:ffff::2"]));
+    await soon(() => same.ended);
+    expect(statusOf(same.text)).toBe(429);
+  });
+
   test("who was refused by the service, or went away before its answer, does not count", async () => {
     await using stage = await startStage({ websocket: { perAddress: 1 } });
     for (const answer of ["HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", undefined]) {

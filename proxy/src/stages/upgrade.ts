@@ -1,4 +1,5 @@
 import { Refusal } from "@tocsin/shared";
+import { addressGroup } from "@tocsin/shared/contract";
 import type { Permitted } from "../pipeline/exchange.ts";
 import type { Stage } from "../pipeline/pipeline.ts";
 import type { Route } from "../routing/route.ts";
@@ -37,7 +38,8 @@ function seatOf(
   // Counted for each route, because another one has another limit. What the client chose stands last: nobody can pass for another.
   if (perPrincipal !== undefined && principal.method !== "none")
     names.push([`${route.id}\n${principal.issuer}\n${principal.subject}`, perPrincipal]);
-  if (perAddress !== undefined) names.push([`${route.id}\n${clientAddress}`, perAddress]);
+  if (perAddress !== undefined)
+    names.push([`${route.id}\n${addressGroup(clientAddress)}`, perAddress]);
   if (names.length === 0) return undefined;
   const seat = census.enter(names);
   if (seat === undefined)

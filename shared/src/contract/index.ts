@@ -69,5 +69,6 @@ export {
   SyncHead,
   SyncRequest,
 } from "./messages.ts";
+export { addressGroup } from "./address-group.ts";
 export { addressSet, Duration, isAddressBlock, parseSize, Size, unmapped } from "./units.ts";
 export { inconsistencies } from "./references.ts";
