@@ -15,6 +15,7 @@ import { assemble, type Engines } from "../pipeline/assemble.ts";
 import type { Gate } from "../pipeline/gate.ts";
 import { Streams } from "../streams/streams.ts";
 import { createUpstreams } from "../upstream/upstreams.ts";
+import { asCalled } from "./as-called.ts";
 import { LocalInstance } from "./local-instance.ts";
 import { localRoutes } from "./local-routes.ts";
 import { LocalWatch } from "./local-watch.ts";
@@ -108,12 +109,14 @@ export function createSidecar(options: SidecarOptions, surroundings: SidecarSurr
     },
     assemble(config, engines) {
       gate = assembleOutbound(config, engines);
-      return assemble(config, {
-        ...engines,
-        instances: instance.instances,
-        upstreams: local,
-        narrowed: (router) => localRoutes(router, config, service),
-      });
+      return asCalled(
+        assemble(config, {
+          ...engines,
+          instances: instance.instances,
+          upstreams: local,
+          narrowed: (router) => localRoutes(router, config, service),
+        }),
+      );
     },
     serve: () => presence.serve(),
     async open(listening) {
