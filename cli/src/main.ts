@@ -7,7 +7,7 @@ import type { Terminal } from "./terminal.ts";
 /** A wrapper passes on what the terminal has sent to everybody already: signals closer than this, in milliseconds, are one. */
 const echoMs = 100;
 /** What a command that served leaves behind may keep the process for this long after its end, in milliseconds. */
-const graceMs = 500;
+const graceMs = 100;
 
 let served = false;
 

@@ -1,5 +1,6 @@
 import { messageOf, sleep, systemClock, type FlushableLog } from "@tocsin/shared";
 import { announce, type Bound, type CommandContext } from "./command.ts";
+import { overMs } from "./names.ts";
 import { NotStarted, prelude, type Prelude } from "./prelude.ts";
 
 /** What a serving command has started. Disposal drains it: it ends when nothing is in flight any more. */
@@ -31,7 +32,7 @@ export async function serve(
     await aborted(context.stop);
     log.info({}, "stopping");
     // Whatever happens, it is over by then: a bus or a disk that answers no more does not keep a process.
-    const over = sleep(systemClock, prepared.settings.TOCSIN_DRAIN_TIMEOUT).then(() => "late");
+    const over = sleep(systemClock, overMs(prepared.settings)).then(() => "late");
     const end = Promise.resolve(serving[Symbol.asyncDispose]());
     if ((await Promise.race([end, over])) === "late") log.warn({}, "not everything ended in time");
   } catch (error) {

@@ -38,10 +38,10 @@ export async function startBalancer(
       backend.ready = false;
     }
   };
-  let stopped = false;
+  const over = new AbortController();
   const looking = Promise.all(
     all.map(async (backend) => {
-      while (!stopped) {
+      while (!over.signal.aborted) {
         await look(backend);
         await new Promise((resolve) => setTimeout(resolve, everyMs));
       }
@@ -91,7 +91,7 @@ export async function startBalancer(
       return refused;
     },
     async [Symbol.asyncDispose]() {
-      stopped = true;
+      over.abort();
       await looking;
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -48,9 +48,9 @@ const statuses = (answers: readonly { readonly status: number }[]) => [
 function hammer(gateway: Gateway) {
   const failures: string[] = [];
   let asked = 0;
-  let stopped = false;
+  const over = new AbortController();
   const run = async () => {
-    while (!stopped) {
+    while (!over.signal.aborted) {
       asked += 1;
       try {
         const { status } = await gateway.ask("/open", { timeoutMs: 3_000 });
@@ -67,7 +67,7 @@ function hammer(gateway: Gateway) {
       return asked;
     },
     async stop() {
-      stopped = true;
+      over.abort();
       await running;
     },
   };
