@@ -50,12 +50,13 @@ export class Voice implements Disposable {
       bus.publish(subjects.ack(operation, node), JSON.stringify(ack)),
     );
     this.#acks.join(keeper);
-    this.#findings = new WorkersFindings(clock, (findings) => {
-      for (let at = 0; at < findings.length; at += inOneReport) {
+    this.#findings = new WorkersFindings(clock, (findings, circuits) => {
+      for (let at = 0; at < Math.max(1, findings.length); at += inOneReport) {
         const report: ProxyReport = {
           v: protocolVersion,
           proxy: node,
           instances: findings.slice(at, at + inOneReport),
+          circuits,
         };
         bus.publish(subjects.report(node), JSON.stringify(report));
       }
@@ -138,7 +139,7 @@ export class Voice implements Disposable {
 
   #report(member: string, payload: string | Uint8Array): void {
     const said = this.#read(ProxyReport, payload);
-    if (said !== undefined) this.#findings.heard(member, said.instances);
+    if (said !== undefined) this.#findings.heard(member, said);
   }
 
   #read<T>(schema: { parse(value: unknown): T }, payload: string | Uint8Array): T | undefined {
