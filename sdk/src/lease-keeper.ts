@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Clock, Milliseconds, Random } from "@tocsin/shared";
 import { messageOf } from "@tocsin/shared";
 import type { RegistrationInput } from "@tocsin/shared/contract";
@@ -25,6 +26,7 @@ export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   readonly #ending = new AbortController();
   #state: RegistrationState = "registering";
+  #registration: LeaseKeeperOptions["registration"];
   #renewMs: Milliseconds = 0;
   #keeping: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
@@ -32,6 +34,7 @@ export class LeaseKeeper {
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
+    this.#registration = options.registration;
   }
 
   get state(): RegistrationState {
@@ -72,7 +75,7 @@ export class LeaseKeeper {
   }
 
   async #keep(): Promise<void> {
-    const { registry, registration, random } = this.#options;
+    const { registry, random } = this.#options;
     const ending = this.#ending.signal;
     let delayMs = this.#spread();
     let failures = 0;
@@ -82,8 +85,8 @@ export class LeaseKeeper {
       if (ending.aborted) return;
       try {
         const grant = held
-          ? await registry.renew(registration.boot)
-          : await registry.register(registration);
+          ? await registry.renew(this.#registration.boot)
+          : await registry.register(this.#registration);
         this.#renewMs = grant.renewMs;
         held = true;
         failures = 0;
@@ -100,6 +103,8 @@ export class LeaseKeeper {
         } else if (held && (failure.code === "lease-lost" || failure.status === 404)) {
           held = false;
           delayMs = 0;
+          // What was gone begins another life: what proxies knew of the one before went with it, and nobody would say it again.
+          this.#registration = { ...this.#registration, boot: randomUUID() };
         } else {
           delayMs = refusedRestMs * (0.75 + random() / 4);
           this.#tell("refused", failure);
@@ -109,7 +114,7 @@ export class LeaseKeeper {
   }
 
   async #release(): Promise<void> {
-    const { registry, registration, clock, random, log } = this.#options;
+    const { registry, clock, random, log } = this.#options;
     this.#ending.abort();
     // A registration still under way must arrive before the deregistration, or it would undo it.
     await this.#keeping;
@@ -121,7 +126,7 @@ export class LeaseKeeper {
     const until = clock.monotonic() + departureMs;
     for (let failures = 1; ; failures++) {
       try {
-        const { missing } = await registry.deregister(registration.boot);
+        const { missing } = await registry.deregister(this.#registration.boot);
         if (missing.length > 0)
           log.warn({ missing }, "deregistered, but not every proxy has said so in time");
         break;

@@ -1,0 +1,14 @@
+// A service that knows nothing of any gateway: `node plain-service.ts NAME PORT`. Answers with what it was asked, after `?ms=` milliseconds.
+import { createServer } from "node:http";
+
+const [name, port] = process.argv.slice(2);
+createServer((request, response) => {
+  const { searchParams } = new URL(request.url ?? "/", "http://service");
+  setTimeout(
+    () => {
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ name, path: request.url, headers: request.headers }));
+    },
+    Number(searchParams.get("ms") ?? 0),
+  );
+}).listen(Number(port), "127.0.0.1", () => console.log("listening"));
