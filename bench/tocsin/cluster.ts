@@ -12,10 +12,14 @@ import { fill } from "./revocations.ts";
 
 const natsConfig = join(import.meta.dirname, "..", "..", "nats.conf");
 
-/** @param revocations how many are loaded; undefined: the route wants no token */
+/**
+ * @param revocations how many are loaded; undefined: the route wants no token
+ * @param workers processes that take requests, on whichever cores there are; undefined: one, on the core of the program
+ */
 export async function startProxyNode(
   { placement, upstream, directory }: Surroundings,
   revocations: number | undefined,
+  workers?: number,
 ): Promise<Started> {
   await using stack = new AsyncDisposableStack();
   const port = await startNats(stack, directory, placement.load);
@@ -35,9 +39,12 @@ export async function startProxyNode(
   const program = stack.use(
     await startTocsin({
       args: ["proxy"],
-      core: placement.program,
+      core: workers === undefined ? placement.program : undefined,
       directory,
-      environment: { TOCSIN_NATS_URL: address("proxy") },
+      environment: {
+        TOCSIN_NATS_URL: address("proxy"),
+        TOCSIN_WORKERS: String(workers ?? 1),
+      },
     }),
   );
   const contender = await contend(program, directory, revoked);

@@ -1,5 +1,5 @@
 /** Tocsin, in the ways that are measured. */
-import type { Contender } from "../contender.ts";
+import type { Contender, Surroundings } from "../contender.ts";
 import { startProxyNode } from "./cluster.ts";
 import { startStandalone } from "./standalone.ts";
 
@@ -31,5 +31,11 @@ export function tocsinContenders(revocations: number): readonly Contender[] {
       onRequest: true,
       start: (surroundings) => startProxyNode(surroundings, revocations),
     },
+    ...[1, 2].map((workers) => ({
+      name: `tocsin-workers-${workers}`,
+      title: `tocsin proxy (cluster), ${workers === 1 ? "one process" : `${workers} workers`}, on any core: ${openTitle}`,
+      onRequest: true as const,
+      start: (surroundings: Surroundings) => startProxyNode(surroundings, undefined, workers),
+    })),
   ];
 }
