@@ -183,7 +183,6 @@ export class Tunnel extends Deadline implements Stream, PassOwner {
     exchange.bytesIn = this.#up.bytes;
     exchange.bytesOut = this.#down.bytes;
     noteEnd(exchange, end);
-    this.#switched.done();
     streams.ended(this, end);
     this.#response.emit("close");
   }
@@ -212,7 +211,6 @@ export function openTunnel(
   // Gone while the service answered.
   if (upgrade === undefined || upgrade.socket.destroyed) {
     cut(switched.socket);
-    switched.done();
     return;
   }
   const exchange = response.exchange!;

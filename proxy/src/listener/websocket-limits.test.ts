@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { TokenPrincipal } from "../identity/principal.ts";
 import { goingAway, unauthorized } from "../streams/streams.ts";
 import { closing, frame, plainFrame } from "../websocket/frames.fixture.ts";
-import { codeOf, soon, statusOf } from "./gateway.fixture.ts";
+import { codeOf, instanceAt, soon, statusOf } from "./gateway.fixture.ts";
 import { End, handshakeText, lastClose, startStage, switchingText } from "./websocket.fixture.ts";
 import type { Stage } from "./websocket.fixture.ts";
 
@@ -439,6 +439,47 @@ describe("pace", () => {
     await soon(() => client.size - client.head.length === many + 10);
   });
 });
+
+test("least-requests counts those that are open", async () => {
+  await using other = await startStage();
+  await using stage = await startStage({
+    config: {
+      services: { a: { balance: { algorithm: "least-requests" } } },
+      routes: [{ id: "all", match: { path: "/*" }, service: "a", auth: "none", websocket: true }],
+    },
+    // The two that are drawn are always the two that there are.
+    gateway: { random: alternating(0, 0.99) },
+  });
+  stage.gateway.setInstances(instanceAt(stage.origin.port), instanceAt(other.origin.port));
+  const count = () => [stage.services.length, other.services.length];
+  const clients: End[] = [];
+  for (let index = 1; index <= 6; index += 1) {
+    const client = stage.client();
+    clients.push(client);
+    await soon(() => stage.services.length + other.services.length === index);
+    const service = await soon(() =>
+      [...stage.services, ...other.services].find(({ head, sent }) => head !== "" && sent === 0),
+    );
+    service.send(switchingText());
+    await soon(() => client.head !== "");
+  }
+  expect(count()).toEqual([3, 3]);
+  for (const service of other.services) service.socket.destroy();
+  await soon(() => clients.filter(({ ended, closed }) => ended || closed).length === 3);
+  for (const client of clients) if (client.ended || client.closed) client.socket.destroy();
+  await soon(() => stage.gateway.streams.size === 3);
+  for (let index = 7; index <= 9; index += 1) {
+    stage.client();
+    await soon(() => stage.services.length + other.services.length === index);
+  }
+  expect(count()).toEqual([3, 6]);
+});
+
+/** Chance that gives these in turn. */
+function alternating(...values: number[]): () => number {
+  let turn = 0;
+  return () => values[turn++ % values.length]!;
+}
 
 test("a frozen client is found out by silence, and its service is told", async () => {
   await using stage = await startStage({ websocket: { idle: "1s" } });

@@ -53,6 +53,8 @@ export function lastClose(bytes: Buffer): string | undefined {
 /** One end, and what came to it. */
 export class End {
   readonly socket: Socket;
+  /** How often it has said something. */
+  sent = 0;
   /** How many bytes came. */
   size = 0;
   #pieces: Buffer[] = [];
@@ -99,6 +101,7 @@ export class End {
   }
 
   send(bytes: string | Buffer): void {
+    this.sent += 1;
     this.socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
   }
 

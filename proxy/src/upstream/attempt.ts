@@ -216,20 +216,17 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
     this.#answer = { status, headers: passing, body: bodyless ? undefined : this };
   }
 
-  /** The attempt goes on until the other protocol is over: nobody times it here any more. */
+  /** What goes on in another protocol is no attempt any more. */
   switched({ passing }: AnswerHead, socket: Socket, first: Buffer): void {
     this.answered = true;
     this.#settled = true;
     this.#connection = undefined;
-    this.#deadlines.stop(this);
-    const done = () => {
-      if (!this.#over) this.#finish();
-    };
+    this.#finish();
     this.#owner.answered({
       status: 101,
       headers: passing,
       body: undefined,
-      switched: { socket, first, done },
+      switched: { socket, first },
     });
   }
 

@@ -225,8 +225,7 @@ export class Delivery extends Passage implements KeptBodyOwner, RetrialOwner {
     this.#delivered = true;
     this.call.answeredAt = this.engine.clock.monotonic();
     this.#kept?.release();
-    // What has switched is over when it is over: the time for the exchange was for the answer.
-    if (this.whole || answer.switched !== undefined) this.#stop();
+    if (this.whole) this.#stop();
     this.#resolve(answer);
   }
 

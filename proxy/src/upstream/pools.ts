@@ -19,7 +19,8 @@ export class Pools implements AsyncDisposable {
   readonly #pools = new Map<string, Pool>();
   /** Pools of instances that are gone, while something is in flight there. */
   readonly #closing = new Set<Pool>();
-  readonly #lines = new Set<Line>();
+  /** Connections for one request each, by the key of their instance. */
+  readonly #lines = new Map<string, Set<Line>>();
 
   constructor(clock: Clock, deadlines: Deadlines) {
     this.#clock = clock;
@@ -37,7 +38,9 @@ export class Pools implements AsyncDisposable {
 
   /** A connection of its own, for one request that may go on in another protocol. */
   line(instance: UpstreamInstance): Line {
-    return new Line(instance, this.#clock, this.#lines);
+    let lines = this.#lines.get(instance.key);
+    if (lines === undefined) this.#lines.set(instance.key, (lines = new Set()));
+    return new Line(instance, this.#clock, lines);
   }
 
   /** Closes the pools of instances that are gone; what is in flight finishes. */
@@ -48,11 +51,13 @@ export class Pools implements AsyncDisposable {
       this.#closing.add(pool);
       void pool.close().then(() => this.#closing.delete(pool));
     }
+    for (const [key, lines] of this.#lines)
+      if (lines.size === 0 && !isKnown(key)) this.#lines.delete(key);
   }
 
-  /** Requests that an instance has in flight. */
-  busy(instance: UpstreamInstance): number {
-    return this.#pools.get(instance.key)?.busy ?? 0;
+  /** Requests that an instance has in flight, and what goes on there in another protocol. */
+  busy({ key }: UpstreamInstance): number {
+    return (this.#pools.get(key)?.busy ?? 0) + (this.#lines.get(key)?.size ?? 0);
   }
 
   /** How many pools are open. */
@@ -66,6 +71,6 @@ export class Pools implements AsyncDisposable {
     this.#pools.clear();
     this.#closing.clear();
     for (const pool of pools) pool.destroy();
-    for (const line of this.#lines) line.destroy();
+    for (const lines of this.#lines.values()) for (const line of lines) line.destroy();
   }
 }

@@ -22,8 +22,6 @@ export interface Switched {
   readonly socket: Socket;
   /** Bytes that came behind the answer. */
   readonly first: Buffer;
-  /** To be called when it is not used any more: until then the instance counts as busy with it. */
-  done(): void;
 }
 
 /** Where the connection for a request comes from that may switch: its own, because it does not come back. */
@@ -37,7 +35,7 @@ export class Line implements ConnectionOwner {
   /** `Host` of the request. */
   readonly host: string;
 
-  /** @param opened it is in there while it has something open */
+  /** @param opened it is in there while it has something open, in whatever protocol */
   constructor(instance: UpstreamInstance, clock: Clock, opened: Set<Line>) {
     this.#instance = instance;
     this.#clock = clock;
@@ -59,6 +57,7 @@ export class Line implements ConnectionOwner {
         this.#opened.delete(this);
         return waiting.notConnected(outcome);
       }
+      outcome.once("close", () => this.#opened.delete(this));
       this.#connection = new Connection(outcome, this);
       waiting.connected(this.#connection);
     });
@@ -75,10 +74,10 @@ export class Line implements ConnectionOwner {
   }
 
   gone(_connection: Connection): void {
-    this.#opened.delete(this);
+    // Closed, or switched; the socket tells when it is over.
   }
 
-  /** Breaks off what is in flight. What has switched is not its own any more. */
+  /** Breaks off what is in flight. */
   destroy(): void {
     const waiting = this.#waiting;
     if (waiting !== undefined) {
