@@ -62,6 +62,17 @@ export function permissionsOf(role: Role, name: string): Permissions {
   }
 }
 
+/**
+ * A sidecar is a proxy that registers its service, on one connection.
+ *
+ * @param name of the node
+ * @param service the one beside which it stands
+ */
+export function sidecarPermissionsOf(name: string, service: string): Permissions {
+  const { publish } = permissionsOf("service", service);
+  return union([permissionsOf("proxy", name), { publish, subscribe: [] }]);
+}
+
 /** What several may, each once: a leaf server's user at the hub, which bounds everybody behind the leaf. */
 export function union(all: readonly Permissions[]): Permissions {
   return {

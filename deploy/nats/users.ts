@@ -4,6 +4,8 @@
  *   node deploy/nats/users.ts DIRECTORY control-plane:cp-1 proxy:proxy-eu-1 service:users operator:alice \
  *     leaf:host-7=proxy:proxy-eu-2,service:content
  *
+ * A sidecar is written as `sidecar:NODE:SERVICE`: a proxy that registers that service.
+ *
  * - `ROLE-NAME.nk`: the seed, for `TOCSIN_NATS_CREDENTIALS` of that process alone (mode 600).
  * - `users.conf`: the hub's users, for `production.conf`.
  * - `leaf-HOST/users.conf`: the users of a leaf server, for `leaf.conf`; they are no users of the hub.
@@ -17,11 +19,19 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nkeys } from "@nats-io/transport-node";
 import { isName } from "@tocsin/shared";
-import { permissionsOf, roles, union, type Permissions, type Role } from "./permissions.ts";
+import {
+  permissionsOf,
+  roles,
+  sidecarPermissionsOf,
+  union,
+  type Permissions,
+  type Role,
+} from "./permissions.ts";
 
 interface Member {
-  readonly role: Role;
+  readonly role: Role | "sidecar";
   readonly name: string;
+  readonly permissions: Permissions;
 }
 
 interface Leaf {
@@ -30,11 +40,15 @@ interface Leaf {
 }
 
 function memberOf(text: string): Member {
-  const [role, name, ...more] = text.split(":");
+  const [role, name, service, ...more] = text.split(":");
+  if (role === "sidecar" && isName(name) && isName(service) && more.length === 0)
+    return { role, name, permissions: sidecarPermissionsOf(name, service) };
   const known = roles.find((each) => each === role);
-  if (known === undefined || !isName(name) || more.length > 0)
-    throw new Error(`not ROLE:NAME with a role of ${roles.join(", ")}: ${JSON.stringify(text)}`);
-  return { role: known, name };
+  if (known === undefined || !isName(name) || service !== undefined)
+    throw new Error(
+      `not ROLE:NAME with a role of ${roles.join(", ")}, and not sidecar:NODE:SERVICE: ${JSON.stringify(text)}`,
+    );
+  return { role: known, name, permissions: permissionsOf(known, name) };
 }
 
 function leafOf(text: string): Leaf {
@@ -89,8 +103,8 @@ function writeUsers(directory: string, entries: readonly string[]): void {
 }
 
 function member(directory: string, each: Member): string {
-  const { role, name } = each;
-  return entry(`${role} ${name}`, `nkey: ${keyOf(directory, each)}`, permissionsOf(role, name));
+  const { role, name, permissions } = each;
+  return entry(`${role} ${name}`, `nkey: ${keyOf(directory, each)}`, permissions);
 }
 
 function leaf(directory: string, { host, members }: Leaf): string {
@@ -100,7 +114,7 @@ function leaf(directory: string, { host, members }: Leaf): string {
     own,
     members.map((each) => member(own, each)),
   );
-  const all = union(members.map(({ role, name }) => permissionsOf(role, name)));
+  const all = union(members.map(({ permissions }) => permissions));
   return entry(`leaf ${host}`, `user: leaf-${host}, password: ${passwordOf(own)}`, all);
 }
 

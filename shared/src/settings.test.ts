@@ -56,6 +56,25 @@ describe("settings", () => {
     );
   });
 
+  test("where a sidecar takes the calls of its service is on loopback, because nobody is asked who they are there", () => {
+    expect(readSettings({}).TOCSIN_OUTBOUND_LISTEN).toEqual({ host: "127.0.0.1", port: 15_001 });
+    for (const text of ["127.9.9.9:0", "localhost:1", "[::1]:15001"])
+      expect(problemsOf({ TOCSIN_OUTBOUND_LISTEN: text })).toEqual([]);
+    for (const text of ["0.0.0.0:1", ":15001", "[::]:1", "10.0.0.1:1", "127.evil.test:1", "::1:1"])
+      expect(problemsOf({ TOCSIN_OUTBOUND_LISTEN: text })).toMatchObject([
+        { name: "TOCSIN_OUTBOUND_LISTEN", message: expect.stringContaining("127.0.0.0/8") },
+      ]);
+  });
+
+  test("what a sidecar registers is scheme, host and port", () => {
+    const read = (text: string) =>
+      readSettings({ TOCSIN_ADVERTISE_URL: text }).TOCSIN_ADVERTISE_URL;
+    expect(read("http://10.0.0.5:8080")).toBe("http://10.0.0.5:8080");
+    expect(read("https://users.example/")).toBe("https://users.example");
+    for (const text of ["10.0.0.5:8080", "http://a/path", "http://a?x", "http://u:p@a", "ftp://a"])
+      expect(problemsOf({ TOCSIN_ADVERTISE_URL: text })).toHaveLength(1);
+  });
+
   test("a secret that is wrong is not repeated in the error", () => {
     const [problem] = problemsOf({ TOCSIN_ADMIN_TOKEN: "swordfish" });
     expect(problem?.message).toContain("9 characters");

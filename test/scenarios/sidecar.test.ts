@@ -128,16 +128,17 @@ function startLoad(url: string, path: string): Load {
   const failed: string[] = [];
   const pending = new Set<Promise<void>>();
   let answered = 0;
+  const send = async () => {
+    try {
+      const { status, text } = await ask(url, `${path}?ms=50`, { agent });
+      if (status === 200) answered += 1;
+      else failed.push(`${status} ${text}`);
+    } catch (error) {
+      failed.push(String(error));
+    }
+  };
   const timer = setInterval(() => {
-    const one: Promise<void> = ask(url, `${path}?ms=50`, { agent })
-      .then(
-        ({ status, text }) => {
-          if (status === 200) answered += 1;
-          else failed.push(`${status} ${text}`);
-        },
-        (error: unknown) => void failed.push(String(error)),
-      )
-      .finally(() => pending.delete(one));
+    const one: Promise<void> = send().finally(() => pending.delete(one));
     pending.add(one);
   }, 20);
   return {
