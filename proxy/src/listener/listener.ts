@@ -164,7 +164,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   function mayUpgrade(request: IncomingMessage): boolean {
     const connection = connections.get(request.socket);
     // Behind a request that is not answered yet there is no telling when the connection is free, so it is served as a plain one.
-    return connection?.active === 0 && asksForWebSocket(request);
+    return connection?.active === 0 && !connection.closing && asksForWebSocket(request);
   }
 
   function serve(request: IncomingMessage, response: ExchangeResponse): void {
