@@ -140,16 +140,21 @@ describe("the inbound side of a sidecar", () => {
     await using gateway = await startTestSidecar({
       local: local.port,
       config: {
-        services: { users: { retry: { attempts: 3 }, circuit: { failures: 1 } } },
+        services: { ...services, users: { retry: { attempts: 3 }, circuit: { failures: 1 } } },
         routes: [
-          route("users", "/*", "users", { fallback: { answer: { status: 200, body: "{}" } } }),
+          route("users", "/*", "users"),
+          route("split", "/two", "users", { weights: { users: 9, orders: 1 } }),
         ],
       },
     });
     await well(gateway);
-    for (const target of ["/one", "/two"])
+    for (const target of ["/one", "/two", "/two"])
       expect(await get(gateway.inbound, target)).toMatch(/^HTTP\/1\.1 503 /);
-    expect(local.received().match(/GET \/(one|two)/g)).toEqual(["GET /one", "GET /two"]);
+    expect(local.received().match(/GET \/(one|two)/g)).toEqual([
+      "GET /one",
+      "GET /two",
+      "GET /two",
+    ]);
   });
 
   test("believes no identity header, and passes the token on for the service to read", async () => {
@@ -188,12 +193,22 @@ describe("the inbound side of a sidecar", () => {
     expect(statusOf(await get(stranger.inbound, "/x", called))).toBe(404);
   });
 
-  test("says 503 while the instance is not there, and serves it as soon as it is", async () => {
+  test("says 503 while the instance is not there, and why it is not in the gateway", async () => {
     const gone = await startRawOrigin(answering(ok));
     const { port } = gone;
     await gone[Symbol.asyncDispose]();
-    await using gateway = await startTestSidecar({ local: port });
+    await using gateway = await startTestSidecar({
+      local: port,
+      config: {
+        routes: [
+          route("users", "/*", "users"),
+          // The edge goes to another instance first, and then does this.
+          route("stood-in", "/y", "users", { fallback: { answer: { body: "{}" } } }),
+        ],
+      },
+    });
     await soon(() => gateway.sidecar.status().verdict === "unhealthy");
+    expect(codeOf(await get(gateway.inbound, "/y"))).toBe("service-unavailable");
     const answer = await get(gateway.inbound, "/x");
     expect(codeOf(answer)).toBe("service-unavailable");
     expect(answer).toMatch(/^retry-after: 1\r$/im);
