@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { unmapped } from "@tocsin/shared/contract";
 import type { Gate } from "../pipeline/gate.ts";
@@ -24,6 +25,10 @@ export class Connection extends Deadline {
   newest: ExchangeResponse | undefined = undefined;
   /** Nothing that comes on it is served any more: what came was refused, or could not be read as a request. */
   closing = false;
+  /** The last request that asked for another protocol and is served as a plain one. */
+  plain: IncomingMessage | undefined = undefined;
+  /** Bytes that had come when it was idle the last time. */
+  bytesBefore = 0;
   /** Sent when the exchanges that came before it are over. */
   farewell: string | undefined = undefined;
   #gate: Gate | undefined = undefined;

@@ -22,7 +22,7 @@ import { openTunnel } from "./tunnel.ts";
 import { farewell, refuseConnection, unreadable } from "./unreadable.ts";
 import { faultInBody, isBroken, uploadOf } from "./upload.ts";
 import type { Upload } from "./upload.ts";
-import { asksForWebSocket, Upgrade } from "./upgrade.ts";
+import { asksForWebSocket, mayLackBytes, Upgrade } from "./upgrade.ts";
 
 export interface ListenerOptions {
   readonly host: string;
@@ -164,7 +164,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   function mayUpgrade(request: IncomingMessage): boolean {
     const connection = connections.get(request.socket);
     // Behind a request that is not answered yet there is no telling when the connection is free, so it is served as a plain one.
-    return connection?.active === 0 && !connection.closing && asksForWebSocket(request);
+    if (connection === undefined || connection.closing) return false;
+    if (connection.active === 0 && asksForWebSocket(request)) return true;
+    connection.plain = request;
+    return false;
   }
 
   function serve(request: IncomingMessage, response: ExchangeResponse): void {
@@ -226,8 +229,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       if (reply.switched !== undefined) openTunnel(response, reply, reply.switched, responding);
       else {
         // Who sent several at once hears it with the last answer: it would end the connection before the others.
-        const last = draining && response.connectionState!.newest === response;
-        respond(response, reply, close || last, responding);
+        const connection = response.connectionState!;
+        const last = draining && connection.newest === response;
+        const lacks = connection.plain === response.req && mayLackBytes(connection);
+        respond(response, reply, close || last || lacks, responding);
       }
     } catch (error) {
       broken(response, error);
@@ -264,6 +269,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     exchange.over = undefined;
     if (connection.active > 0 || this.switched) return;
     connection.newest = undefined;
+    connection.plain = undefined;
+    connection.bytesBefore = connection.socket.bytesRead;
     if (connection.farewell !== undefined) farewell(connection, connection.farewell, deadlines);
     else if (stopped) connection.socket.destroySoon();
     else deadlines.start(connection, keepAliveMs);

@@ -26,6 +26,20 @@ export function asksForWebSocket({ method, headers, httpVersionMinor }: Incoming
 }
 
 /**
+ * Whether Node's parser may have thrown bytes away. It does so with what came in one piece behind a request that asks for another
+ * protocol, also when it is served as a plain one: half a request may be gone, and its rest would be taken for the next one.
+ */
+export function mayLackBytes({ plain: request, socket, bytesBefore }: Connection): boolean {
+  if (request === undefined) return false;
+  const { method = "", url = "", rawHeaders, headers } = request;
+  // `GET /path HTTP/1.1`, the empty line, and each field as usual clients write it; of any other spelling nothing is known.
+  let bytes = method.length + url.length + " ".length + " HTTP/1.1\r\n\r\n".length;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2)
+    bytes += rawHeaders[index]!.length + rawHeaders[index + 1]!.length + ": \r\n".length;
+  return socket.bytesRead - bytesBefore !== bytes + Number(headers["content-length"] ?? 0);
+}
+
+/**
  * A connection that Node's parser has let go of, because its last request may become a WebSocket. Whatever the answer is, it is the
  * last one; it is written by the same means as all others.
  */

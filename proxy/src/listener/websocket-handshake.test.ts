@@ -234,18 +234,44 @@ describe("is served as a plain request", () => {
     await soon(() => client.text.split("\r\n\r\nok").length === 3);
   });
 
-  test("and what comes in one piece with it, as if it were HTTP/2 already, is not served", async () => {
+  const h2c = changed({ Upgrade: "Upgrade: h2c" });
+  const post = `${changed({ Upgrade: "Upgrade: h2c" }, "POST /chat HTTP/1.1").replace(/\r\n$/, "Content-Length: 4\r\n\r\n")}body`;
+
+  test.each([
+    ["a request", h2c],
+    ["a request with a body", post],
+  ])("and the connection of %s goes on", async (_name, text) => {
     await using stage = await startStage({ behave: answering(ok) });
-    const client = stage.client(
-      `${changed({ Upgrade: "Upgrade: h2c" })}GET /hidden HTTP/1.1\r\nHost: other.test\r\n\r\n`,
-    );
-    await soon(() => client.text.includes("\r\n\r\nok"));
-    client.send("GET /next HTTP/1.1\r\nHost: gw.test\r\n\r\n");
-    await soon(() => client.text.split("\r\n\r\nok").length === 3);
-    await soon(() => stage.gateway.records.length === 2);
-    expect(stage.gateway.records.map(({ path }) => path)).toEqual(["/chat", "/next"]);
-    expect(stage.origin.received()).not.toContain("hidden");
+    const client = stage.client(text);
+    for (let count = 2; count <= 4; count += 1) {
+      await soon(() => client.text.split("\r\n\r\nok").length === count);
+      client.send(text);
+    }
+    expect(client.text).not.toMatch(/connection: close/i);
   });
+
+  const hidden = "GET /hidden HTTP/1.1\r\nHost: other.test\r\n\r\n";
+  const cut = "POST /cut HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 45\r\n\r\n";
+  test.each([
+    ["a request", h2c, hidden],
+    ["a request", h2c, cut],
+    ["a request with a body", post, hidden],
+    ["a request with a body", post, cut],
+    ["a request in another spelling", h2c.replace(": gw.test", ":gw.test"), "GET / HTTP/1.1\r"],
+  ])(
+    "and behind %s nothing is served that came in one piece with it, nor the rest of that",
+    async (_name, text, more) => {
+      await using stage = await startStage({ behave: answering(ok) });
+      const client = stage.client(text + more);
+      await soon(() => client.text.includes("\r\n\r\nok"));
+      client.send(hidden);
+      await soon(() => client.ended || client.closed);
+      expect(client.text).toMatch(/\r\nConnection: close\r\n/);
+      expect(stage.origin.received()).not.toMatch(/hidden|cut/);
+      await soon(() => stage.gateway.listener.active === 0);
+      expect(stage.gateway.records.map(({ path }) => path)).toEqual(["/chat"]);
+    },
+  );
 
   test("a 101 of the service is then a broken answer", async () => {
     await using stage = await startStage({ behave: answering(switchingText()) });
