@@ -50,9 +50,12 @@ export class Parking {
   }
 }
 
+/** Connections that come one by one tend to go to one worker; many that come at once are shared. */
+const atOnce = 16;
+
 /**
- * Connections to every worker of a proxy, kept open: opened one by one, with a request that waits on each, until every worker has one.
- * Which worker takes a connection is the system's choice.
+ * Connections to every worker of a proxy, kept open: opened some at a time, with a request that waits on each, until every worker has
+ * one. Which worker takes a connection is the system's choice.
  */
 export async function everyWorker(
   url: string,
@@ -64,7 +67,7 @@ export async function everyWorker(
   const options = (agent: Agent) => ({ agent, ...(token === undefined ? {} : { token }) });
   const parked: Promise<Answer>[] = [];
   await soon(async () => {
-    for (let count = 0; count < 4; count += 1) {
+    for (let count = 0; count < atOnce; count += 1) {
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
       agents.push(agent);
       parked.push(ask(url, parkingPath, options(agent)));
@@ -79,7 +82,8 @@ export async function everyWorker(
   }, 20_000);
   parking.release();
   const answers = await Promise.all(parked);
-  if (answers.some(({ status }) => status !== 200)) throw new Error("not all were let in");
+  const refused = answers.filter(({ status }) => status !== 200).map(({ status }) => status);
+  if (refused.length > 0) throw new Error(`not all were let in: ${refused.join(" ")}`);
   return {
     ask: (path, other) =>
       Promise.all(

@@ -13,7 +13,8 @@ const configFor = (url: string) => `version: 1
 environment: development
 ${issuerConfig}
 services:
-  users: { instances: [{ url: "${url}" }] }
+  # Requests are parked there.
+  users: { instances: [{ url: "${url}" }], timeouts: { firstByte: 60s } }
 routes:
   - { id: users, match: { path: "/api/*" }, service: users, auth: required }
   - { id: open, match: { path: "/open" }, service: users, auth: none }
