@@ -20,7 +20,7 @@ import type { BoundAddress } from "./listener/bind.ts";
 import { assemble, closedGate } from "./pipeline/assemble.ts";
 import type { Gate } from "./pipeline/gate.ts";
 import { startProbes, type ProbeContents } from "./probes/probes.ts";
-import { createSidecar, type SidecarOptions } from "./sidecar/sidecar.ts";
+import { createSidecar, type Sidecar, type SidecarOptions } from "./sidecar/sidecar.ts";
 import { Findings } from "./state/findings.ts";
 import { startFleet, type Fleet } from "./state/fleet.ts";
 import { Streams } from "./streams/streams.ts";
@@ -308,6 +308,10 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
           reason: () => undefined,
           detail: () => standingOf(fleet.replicas()[name]),
         })),
+        // Its own instance decides what a sidecar registers, not whether it is ready: the service may want to call others.
+        ...(sidecar === undefined
+          ? []
+          : [{ name: "service", reason: () => undefined, detail: () => besideOf(sidecar) }]),
         // A proxy whose disk is full serves as well as ever; it is a restart that would find less.
         { name: "disk", reason: () => undefined, detail: () => keptOf(fleet) },
       ],
@@ -343,6 +347,12 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       await owned.disposeAsync();
     }),
   };
+}
+
+/** `users healthy, registered`, or `users unhealthy: ECONNREFUSED, deregistered` */
+function besideOf(sidecar: Sidecar): string {
+  const { service, verdict, reason, registration } = sidecar.status();
+  return `${service} ${verdict}${reason === undefined ? "" : `: ${reason}`}, ${registration}`;
 }
 
 /** `57 applied, live, 0.1 s old` */

@@ -123,14 +123,14 @@ interface Load {
 }
 
 /** 50 requests a second, each of which takes 50 ms at the service, over connections that are kept. */
-function startLoad(url: string, path: string): Load {
+function startLoad(url: string, path: string, method = "GET"): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: 50 });
   const failed: string[] = [];
   const pending = new Set<Promise<void>>();
   let answered = 0;
   const send = async () => {
     try {
-      const { status, text } = await ask(url, `${path}?ms=50`, { agent });
+      const { status, text } = await ask(url, `${path}?ms=50`, { agent, method });
       if (status === 200) answered += 1;
       else failed.push(`${status} ${text}`);
     } catch (error) {
@@ -238,6 +238,19 @@ describe("a sidecar", () => {
     expect(load.failed.slice(before)).toEqual([]);
   }, 60_000);
 
+  test("a service that says on its health path that it is about to go loses no request, not even of those that nobody may repeat", async () => {
+    await using first = await startBeside();
+    await using second = await startBeside();
+    await soon(async () => expect(await answering()).toEqual([first.name, second.name]));
+    const load = startLoad(gateway.urls[0]!, "/open/load", "POST");
+    await enough(load, 50);
+    await first.service.kill("SIGTERM");
+    expect(await instances()).toEqual([new URL(second.url).port]);
+    await enough(load, 50);
+    await load.stop();
+    expect(load.failed).toEqual([]);
+  }, 60_000);
+
   test("a sidecar that gets SIGTERM under 50 requests a second loses none, and ends with 0", async () => {
     await using first = await startBeside();
     await using second = await startBeside();
@@ -316,5 +329,24 @@ describe("a sidecar", () => {
     gateway.nats!.thaw();
     gateway.controlPlane().thaw();
     await soon(served, 15_000);
+  }, 60_000);
+
+  test("starts without the bus with what is on its disk, and registers when the bus is there", async () => {
+    await using beside = await startBeside();
+    await soon(async () => expect(await answering()).toEqual([beside.name]));
+    await gateway.nats!.kill();
+    await beside.sidecar.end("SIGKILL");
+    await using again = await beside.sidecar.again();
+    const direct = () => ask(again.bound["proxy"]!, "/open/x");
+    await soon(async () => expect((await direct()).status).toBe(200), 10_000);
+    const { text } = await ask(again.bound["probe"]!, "/readyz?verbose");
+    expect(text).toMatch(/users healthy, (?:registering|deregistered|unreachable)/);
+    await gateway.nats!.restart();
+    await soon(async () => expect((await gateway.ask("/open/x")).status).toBe(200), 15_000);
+    await soon(async () =>
+      expect((await ask(again.bound["probe"]!, "/readyz?verbose")).text).toContain(
+        "users healthy, registered",
+      ),
+    );
   }, 60_000);
 });

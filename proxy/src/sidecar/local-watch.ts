@@ -50,7 +50,14 @@ export class LocalWatch implements Disposable {
 
   /** Begins to look. */
   start(): void {
-    void this.#look();
+    if (this.#lookedAt === -Infinity) void this.#look();
+  }
+
+  /** The policy may have changed: it counts from now on, and not from the end of the present wait. */
+  heed(): void {
+    if (this.#looking || this.#lookedAt === -Infinity) return;
+    this.#cancel();
+    this.#lookAgain();
   }
 
   /** Something points to trouble: looks soon, instead of when it is time. */
@@ -60,7 +67,7 @@ export class LocalWatch implements Disposable {
     // The look that is under way may have begun before the trouble did; another one follows.
     if (this.#looking) return;
     this.#cancel();
-    this.#lookIn(urgentEveryMs - (this.#options.clock.monotonic() - this.#lookedAt));
+    this.#lookAgain();
   }
 
   [Symbol.dispose](): void {
@@ -68,9 +75,15 @@ export class LocalWatch implements Disposable {
     this.#cancel();
   }
 
-  #lookIn(delayMs: Milliseconds): void {
+  /** When it is time, by when it looked last. */
+  #lookAgain(): void {
     if (this.#closed.signal.aborted) return;
-    this.#cancel = this.#options.clock.after(Math.max(0, delayMs), () => void this.#look());
+    const { clock, policy } = this.#options;
+    const { interval } = policy();
+    const usualMs = this.verdict === "healthy" ? interval : Math.min(interval, missedEveryMs);
+    const distanceMs = this.#urged ? urgentEveryMs : usualMs;
+    const delayMs = this.#lookedAt + distanceMs - clock.monotonic();
+    this.#cancel = clock.after(Math.max(0, delayMs), () => void this.#look());
   }
 
   async #look(): Promise<void> {
@@ -88,8 +101,6 @@ export class LocalWatch implements Disposable {
     this.#judgement.note(result, dead ? { ...policy, unhealthyAfter: 1 } : policy);
     const { verdict } = this.#judgement;
     if (verdict !== before && verdict !== undefined) onVerdict(verdict, dead);
-    const usualMs =
-      verdict === "healthy" ? policy.interval : Math.min(policy.interval, missedEveryMs);
-    this.#lookIn(this.#urged ? urgentEveryMs : usualMs);
+    this.#lookAgain();
   }
 }

@@ -37,7 +37,8 @@ describe("whether the service is in the gateway", () => {
     await soon(() => gateway.said.length > 0);
     expect(gateway.said).toEqual(["announce"]);
     await using unconfigured = await startTestSidecar({ local: service.port, config: "none" });
-    await soon(() => unconfigured.sidecar.status().verdict === "healthy");
+    await sleep(systemClock, 100);
+    expect(unconfigured.sidecar.status().verdict).toBe("unknown");
     expect(unconfigured.said).toEqual([]);
   });
 
@@ -91,6 +92,24 @@ describe("whether the service is in the gateway", () => {
     expect(gateway.said[2]).toBe("announce");
     expect(statusOf(await get(gateway.inbound, "/x"))).toBe(200);
     expect(again.requests).toBe(1);
+  });
+
+  test("the first look goes by the health path, and a shorter interval counts at once", async () => {
+    await using service = await startService();
+    service.health = 503;
+    let health: object = { interval: "1h" };
+    await using gateway = await startTestSidecar({
+      local: service.port,
+      config: () => policyOf(health),
+    });
+    await soon(() => gateway.sidecar.status().verdict === "unhealthy");
+    expect(service.probes).toBe(1);
+    service.health = 200;
+    await soon(() => gateway.said.includes("announce"));
+    service.health = 503;
+    health = { interval: "100ms", unhealthyAfter: 2 };
+    gateway.reconfigure();
+    await soon(() => gateway.sidecar.status().verdict === "unhealthy");
   });
 
   test("when the sidecar leaves, the service is taken out for good", async () => {

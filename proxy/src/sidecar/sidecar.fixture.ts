@@ -23,6 +23,8 @@ export interface TestSidecar extends AsyncDisposable {
   readonly records: ExchangeRecord[];
   /** `announce` and `withdraw`, in order. */
   readonly said: string[];
+  /** Reads the config again. */
+  reconfigure(): void;
   /** Lets the withdrawals that are under way end. */
   withdrawn(): void;
 }
@@ -33,7 +35,7 @@ export interface TestSidecarOptions {
   /** What the catalogue knows. */
   readonly fleet?: readonly UpstreamInstance[];
   /** Parts of the config; undefined: none was applied yet. Default: everything goes to `users`, without authentication. */
-  readonly config?: Record<string, unknown> | "none";
+  readonly config?: Record<string, unknown> | (() => Record<string, unknown>) | "none";
   readonly identity?: Identity;
   /** A withdrawal ends when the test says so. Default: at once. */
   readonly slowWithdrawal?: boolean;
@@ -80,10 +82,15 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     fleet: () => ({ replicas: [], instances: [] }),
     resilience: () => ({ circuits: [], retries: upstreams.retries.read() }),
   });
-  const config =
+  const read = () =>
     options.config === "none"
       ? undefined
-      : Config.parse({ version: 1, ...everythingToUsers, ...options.config });
+      : Config.parse({
+          version: 1,
+          ...everythingToUsers,
+          ...(typeof options.config === "function" ? options.config() : options.config),
+        });
+  let config = read();
   const closed = closedGate({ metrics, access, log, clock });
   const said: string[] = [];
   let pending: (() => void)[] = [];
@@ -119,8 +126,14 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     clock,
     random,
   };
-  const gate = config === undefined ? closed : sidecar.assemble(config, engines);
-  if (config !== undefined) sidecar.serve();
+  let gate = closed;
+  const reconfigure = () => {
+    config = read();
+    if (config === undefined) return;
+    gate = sidecar.assemble(config, engines);
+    sidecar.serve();
+  };
+  reconfigure();
   const listener = stack.use(
     await startListener({ host: "127.0.0.1", port: 0, gate: () => gate, clock, log, metrics }),
   );
@@ -133,6 +146,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     metrics,
     records,
     said,
+    reconfigure,
     withdrawn() {
       for (const resolve of pending) resolve();
       pending = [];

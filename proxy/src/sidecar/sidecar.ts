@@ -60,7 +60,7 @@ export interface Sidecar extends AsyncDisposable {
   /** The routes of the last config are in force from now on. */
   serve(): void;
   /**
-   * Opens the outbound side and begins to look after the instance. The service is registered when the instance is well.
+   * Opens the outbound side. With routes in force it begins to look after the instance, and registers the service when that is well.
    *
    * @throws Error that names the outbound address when it cannot be bound
    */
@@ -102,6 +102,13 @@ export function createSidecar(options: SidecarOptions, surroundings: SidecarSurr
   const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));
   let gate = surroundings.closedGate;
   let listener: Listener | undefined;
+  let serving = false;
+  const look = () => {
+    // Without a config nobody has said how to look, and a knock would find an instance well whose health path says no.
+    if (!serving || listener === undefined) return;
+    watch.start();
+    watch.heed();
+  };
 
   return {
     get outbound() {
@@ -118,7 +125,11 @@ export function createSidecar(options: SidecarOptions, surroundings: SidecarSurr
         }),
       );
     },
-    serve: () => presence.serve(),
+    serve() {
+      serving = true;
+      presence.serve();
+      look();
+    },
     async open(listening) {
       listener = stack.use(
         await startListener({
@@ -131,7 +142,7 @@ export function createSidecar(options: SidecarOptions, surroundings: SidecarSurr
         }),
       );
       presence.open(options.registrar(listening));
-      watch.start();
+      look();
     },
     leave: (withinMs) => presence.leave(withinMs),
     drain: async (timeoutMs) => (await listener?.drain({ timeoutMs, streams })) ?? true,
