@@ -300,6 +300,14 @@ describe("keeping the lease", () => {
     expect(registration.state).toBe("registered");
     expect(plane.leases.size).toBe(1);
     expect(changes.map(({ state }) => state)).toEqual(["registered"]);
+    // As another life: verdicts on the one before went with it.
+    const [first, second] = plane.seen.flatMap(({ verb, body }) =>
+      verb === "register" ? [body["boot"]] : [],
+    );
+    expect(second).not.toBe(first);
+    expect([...plane.leases.values()]).toEqual([second]);
+    await registration.close();
+    expect(plane.leases.size).toBe(0);
   });
 
   test("another process with the same instance name ends the renewal, and the service is told", async () => {
