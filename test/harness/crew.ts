@@ -37,15 +37,23 @@ export const parkingPath = "/api/parked";
 /** Keeps requests to {@link parkingPath} waiting until they are let go, and answers all others with 200. */
 export class Parking {
   readonly #waiting = new Set<() => void>();
+  #open = false;
   readonly handler = (request: IncomingMessage, response: ServerResponse): void => {
     request.resume();
     const answer = () => response.writeHead(200, { "content-type": "text/plain" }).end("ok");
-    if (!request.url!.endsWith("/parked")) return void answer();
+    if (this.#open || !request.url!.endsWith("/parked")) return void answer();
     this.#waiting.add(answer);
     response.on("close", () => this.#waiting.delete(answer));
   };
 
+  /** From now on they wait. */
+  close(): void {
+    this.#open = false;
+  }
+
+  /** Lets go those that wait, and those that come later. */
   release(): void {
+    this.#open = true;
     for (const answer of this.#waiting) answer();
   }
 }
@@ -66,6 +74,7 @@ export async function everyWorker(
   const agents: Agent[] = [];
   const options = (agent: Agent) => ({ agent, ...(token === undefined ? {} : { token }) });
   const parked: Promise<Answer>[] = [];
+  parking.close();
   await soon(async () => {
     for (let count = 0; count < atOnce; count += 1) {
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });

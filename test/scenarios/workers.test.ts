@@ -157,18 +157,14 @@ test("a proxy that is killed the moment an order is answered, and starts while t
   const { gateway, good } = stage;
   const revoked: string[] = [];
   for (let round = 0; round < 3; round += 1) {
+    // After a restart of the bus the control plane may not count on the proxy for a moment: only what it acknowledged is asked for.
     await soon(async () => {
-      const probe = await gateway.admin("POST", "/v1/revocations?wait=1s", {
-        kind: "user",
-        subject: `nobody-${round}`,
-      });
-      expect(probe.json()).toMatchObject({ applied: { expected: 1, count: 1 } });
+      const next = await token({ subject: `mallory-${round}` });
+      const answer = await gateway.admin("POST", "/v1/revocations?wait=1s", { token: next });
+      expect(answer.json()).toMatchObject({ applied: { expected: 1, count: 1 } });
+      gateway.node("proxy-1").process.kill("SIGKILL");
+      revoked.push(next);
     }, 15_000);
-    const next = await token({ subject: `mallory-${round}` });
-    const answer = await gateway.admin("POST", "/v1/revocations", { token: next });
-    gateway.node("proxy-1").process.kill("SIGKILL");
-    expect(answer.json()).toMatchObject({ applied: { expected: 1, count: 1 } });
-    revoked.push(next);
     await gateway.nats!.kill("SIGKILL");
     await gateway.restart("proxy-1");
     await soon(async () => {
