@@ -217,3 +217,21 @@ describe("the outbound side of a sidecar", () => {
     await expect(get(gateway.outbound, "/orders/x")).resolves.toBe("");
   });
 });
+
+describe("a sidecar as a whole", () => {
+  test("says which outbound address is taken", async () => {
+    await using taken = await startRawOrigin(() => {});
+    const started = startTestSidecar({ local: await deadPort(), outboundPort: taken.port });
+    await expect(started).rejects.toThrow(
+      `cannot listen on 127.0.0.1:${taken.port}: the port is taken by another process`,
+    );
+  });
+
+  test("ends once, however often it is told to", async () => {
+    await using gateway = await startTestSidecar({ local: await deadPort() });
+    await gateway.sidecar.drain(1_000);
+    await gateway.sidecar[Symbol.asyncDispose]();
+    await gateway.sidecar[Symbol.asyncDispose]();
+    expect(await get(gateway.outbound, "/orders/x")).toBe("");
+  });
+});

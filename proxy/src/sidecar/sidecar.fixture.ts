@@ -36,6 +36,7 @@ export interface TestSidecarOptions {
   readonly fleet?: readonly UpstreamInstance[];
   /** Parts of the config; undefined: none was applied yet. Default: everything goes to `users`, without authentication. */
   readonly config?: Record<string, unknown> | (() => Record<string, unknown>) | "none";
+  readonly outboundPort?: number;
   readonly identity?: Identity;
   /** A withdrawal ends when the test says so. Default: at once. */
   readonly slowWithdrawal?: boolean;
@@ -108,7 +109,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       {
         service: "users",
         url: `http://127.0.0.1:${options.local}`,
-        outboundListen: { host: "127.0.0.1", port: 0 },
+        outboundListen: { host: "127.0.0.1", port: options.outboundPort ?? 0 },
         registrar: () => registrar,
       },
       { clock, random, log, config: () => config, metrics, closedGate: closed },
