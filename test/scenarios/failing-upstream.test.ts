@@ -52,10 +52,10 @@ function startLoad(gateway: Gateway, everyMs: number) {
   const inFlight = new Set<Promise<unknown>>();
   const send = (url: string, agent: Agent) => {
     const sentAt = performance.now();
-    const done = (answer: Pick<Answer, "status" | "text">) =>
+    const note = (answer: Pick<Answer, "status" | "text">) =>
       replies.push({ sentAt, at: performance.now(), status: answer.status, text: answer.text });
     const sending: Promise<unknown> = ask(url, "/x", { agent })
-      .then(done, (error: Error) => done({ status: 0, text: error.message }))
+      .then(note, (error: Error) => note({ status: 0, text: error.message }))
       .finally(() => inFlight.delete(sending));
     inFlight.add(sending);
   };
