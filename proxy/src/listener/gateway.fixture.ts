@@ -101,7 +101,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     access: { note: (record) => void records.push(record), [Symbol.dispose]() {} },
     log,
     clock,
-    random: () => 0,
+    random: options.random ?? (() => 0),
   });
   const gate = options.wrap?.(assembled) ?? assembled;
   const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));

@@ -80,6 +80,27 @@ test("with enough in rotation the others are left alone", async () => {
   expect(counts()).toEqual([4, 4, 0]);
 });
 
+test("a circuit that is open counts as out, and panic goes over it", async () => {
+  const broken = stack.use(await startRawOrigin(({ socket }) => void socket.destroy()));
+  const well = stack.use(await startRawOrigin(answering(ok)));
+  const circuit = { failures: 1, rest: "1h" };
+  const counts = async (panicThreshold: object) => {
+    const gateway = stack.use(
+      await startTestGateway({
+        to: [broken.port, well.port],
+        config: { services: { a: { circuit, balance: panicThreshold } } },
+      }),
+    );
+    const statuses: number[] = [];
+    for (let count = 0; count < 8; count += 1) statuses.push(statusOf(await get(gateway.port)));
+    return statuses.filter((status) => status === 502).length;
+  };
+  // One of two is exactly half, so there is no panic at 50 %.
+  expect(await counts({})).toBe(1);
+  expect(await counts({ panicThreshold: "50%" })).toBe(1);
+  expect(await counts({ panicThreshold: "51%" })).toBe(4);
+});
+
 test("without a threshold nobody is better than somebody who is out", async () => {
   const { gateway, counts } = await fleet({}, [{ eligible: false }, { eligible: false }]);
   const answer = await get(gateway.port);

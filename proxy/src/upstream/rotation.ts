@@ -1,6 +1,7 @@
 import type { BalancePolicy, ServicePolicy } from "@tocsin/shared/contract";
 import type { Random } from "@tocsin/shared";
-import type { Balance, Choice } from "./balance/balance.ts";
+import { anyone } from "./balance/balance.ts";
+import type { Balance } from "./balance/balance.ts";
 import { ConsistentHash } from "./balance/consistent-hash.ts";
 import { hashKey } from "./balance/hash-key.ts";
 import type { Hashable, HashKey } from "./balance/hash-key.ts";
@@ -43,17 +44,19 @@ export class Rotation {
     if (instances !== this.#known) this.#learn(instances);
     const balance = this.#balance!;
     const key = this.#key?.(request);
-    if (this.#panics(policy.panicThreshold, lets))
-      return balance.pick(this.#active, { tried, lets: undefined, key });
-    const choice: Choice = { tried, lets, key };
-    return balance.pick(this.#eligible, choice);
+    const panic = this.#panics(policy.panicThreshold, lets);
+    const list = panic ? this.#active : this.#eligible;
+    const allowed = panic ? undefined : lets;
+    return key === undefined && allowed === undefined && tried.length === 0
+      ? balance.pick(list, anyone)
+      : balance.pick(list, { tried, lets: allowed, key });
   }
 
   /** So few are left that they would be overwhelmed: then everybody who is not on the way out helps, whatever is said about them. */
   #panics(threshold: number | undefined, lets: Lets | undefined): boolean {
     if (threshold === undefined || this.#active.length === 0) return false;
-    const left =
-      lets === undefined ? this.#eligible.length : this.#eligible.filter((one) => lets(one)).length;
+    let left = this.#eligible.length;
+    if (lets !== undefined) for (const instance of this.#eligible) if (!lets(instance)) left -= 1;
     return left < threshold * this.#active.length;
   }
 

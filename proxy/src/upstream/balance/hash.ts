@@ -1,6 +1,6 @@
 /**
- * A 32-bit hash of a text, the same on every proxy: FNV-1a over its UTF-16 units, then MurmurHash3's last mix, without which texts
- * that differ at their end alone would lie side by side on a ring.
+ * A 32-bit hash of a text, the same on every proxy: FNV-1a over its UTF-16 units, then mixed, without which texts that differ at
+ * their end alone would be neighbours.
  *
  * Not keyed: who can choose keys can choose an instance, which is what `on: header:…` lets everybody do anyway.
  */
@@ -11,7 +11,12 @@ export function hash(text: string): number {
     value = Math.imul(value ^ (unit & 0xff), 0x01000193);
     value = Math.imul(value ^ (unit >>> 8), 0x01000193);
   }
-  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
-  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
-  return (value ^ (value >>> 16)) >>> 0;
+  return mixed(value);
+}
+
+/** MurmurHash3's last mix: every bit of the value changes about half of those that come out, 0 to 2³² - 1. */
+export function mixed(value: number): number {
+  let mix = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  mix = Math.imul(mix ^ (mix >>> 13), 0xc2b2ae35);
+  return (mix ^ (mix >>> 16)) >>> 0;
 }

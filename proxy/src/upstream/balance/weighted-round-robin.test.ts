@@ -19,23 +19,43 @@ test("turns are spread evenly", () => {
   expect(Array.from({ length: 7 }, () => balance.pick(list)?.key).join("")).toBe("aabacaa");
 });
 
-test("in each round everyone gets exactly its weight, wherever the round began", () => {
+const fleetOf = (weights: readonly number[]) =>
+  weights.map((weight, index) => instance(String(index), weight));
+const weightsOf = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 });
+const sumOf = (weights: readonly number[]) => weights.reduce((sum, weight) => sum + weight, 0);
+
+/** How many of so many turns each of them gets. */
+function turns(
+  balance: WeightedRoundRobin,
+  list: readonly UpstreamInstance[],
+  count: number,
+): number[] {
+  const counts = list.map(() => 0);
+  for (let turn = 0; turn < count; turn += 1) counts[list.indexOf(balance.pick(list)!)]! += 1;
+  return counts;
+}
+
+test("in each round everyone gets exactly its weight", () => {
+  fc.assert(
+    fc.property(weightsOf, (weights) => {
+      const balance = new WeightedRoundRobin(() => 0);
+      const list = fleetOf(weights);
+      for (let round = 0; round < 3; round += 1)
+        expect(turns(balance, list, sumOf(weights))).toEqual(weights);
+    }),
+  );
+});
+
+test("wherever the first round begins, nobody gets more than a turn too many or too few for each other one", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 }),
+      weightsOf,
       fc.double({ min: 0, max: 0.999, noNaN: true }),
-      (weights, chance) => {
-        const balance = new WeightedRoundRobin(() => chance);
-        const list = weights.map((weight, index) => instance(String(index), weight));
-        const total = weights.reduce((sum, weight) => sum + weight, 0);
-        const counts = new Map<string, number>();
-        for (let turn = 0; turn < total * 3; turn += 1) {
-          const key = balance.pick(list)!.key;
-          counts.set(key, (counts.get(key) ?? 0) + 1);
-        }
-        // The beginning of the first round is somewhere in it, so three rounds are right to one turn of each.
+      fc.integer({ min: 1, max: 500 }),
+      (weights, chance, count) => {
+        const counts = turns(new WeightedRoundRobin(() => chance), fleetOf(weights), count);
         for (const [index, weight] of weights.entries())
-          expect(Math.abs((counts.get(String(index)) ?? 0) - weight * 3)).toBeLessThanOrEqual(
+          expect(Math.abs(counts[index]! - (count * weight) / sumOf(weights))).toBeLessThanOrEqual(
             weights.length,
           );
       },
