@@ -99,7 +99,7 @@ export class TokenReader {
     }
     let keys = this.#keySets.get(issuer);
     if (keys === undefined) {
-      keys = keysOf(issuer.jwks!);
+      keys = keysOf(issuer, issuer.jwks!);
       this.#keySets.set(issuer, keys);
     }
     await compactVerify(token, keys, options);
@@ -111,15 +111,14 @@ class KeysUnavailable extends Error {
   override readonly name = "KeysUnavailable";
 }
 
-function keysOf({ url, maxAge }: NonNullable<Issuer["jwks"]>): CompactVerifyGetKey {
-  const remote = createRemoteJWKSet(new URL(url), {
-    timeoutDuration: keySetTimeoutMs,
-    cacheMaxAge: maxAge,
-    cooldownDuration: 30_000,
-    [customFetch]: boundedFetch,
-  });
+function keysOf(
+  { issuer }: Issuer,
+  { url, maxAge }: NonNullable<Issuer["jwks"]>,
+): CompactVerifyGetKey {
+  let remote: CompactVerifyGetKey | undefined = url === undefined ? undefined : keysAt(url, maxAge);
   return async (header, token) => {
     try {
+      remote ??= keysAt(await discoverKeys(issuer), maxAge);
       return await remote(header, token);
     } catch (cause) {
       // These two are about the token: the set is there, and its key is not in it.
@@ -128,9 +127,45 @@ function keysOf({ url, maxAge }: NonNullable<Issuer["jwks"]>): CompactVerifyGetK
         cause instanceof errors.JWKSMultipleMatchingKeys
       )
         throw cause;
+      // The keys may have moved.
+      if (url === undefined) remote = undefined;
       throw new KeysUnavailable(messageOf(cause), { cause });
     }
   };
+}
+
+function keysAt(url: string, maxAge: number): CompactVerifyGetKey {
+  return createRemoteJWKSet(new URL(url), {
+    timeoutDuration: keySetTimeoutMs,
+    cacheMaxAge: maxAge,
+    cooldownDuration: 30_000,
+    [customFetch]: boundedFetch,
+  });
+}
+
+/**
+ * Where the issuer says that its keys are (OpenID Connect Discovery 1.0 §4).
+ *
+ * @throws Error when it does not say, or says it for another issuer
+ */
+async function discoverKeys(issuer: string): Promise<string> {
+  const place = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+  const response = await boundedFetch(place, {
+    method: "GET",
+    redirect: "manual",
+    headers: new Headers({ accept: "application/json" }),
+    signal: AbortSignal.timeout(keySetTimeoutMs),
+  });
+  if (response.status !== 200) throw new Error(`status ${response.status} of ${place}`);
+  const document = (await response.json()) as { issuer?: unknown; jwks_uri?: unknown } | null;
+  // §4.3: exactly the same, or somebody speaks for somebody else.
+  if (document?.issuer !== issuer) throw new Error("the discovery document is another issuer's");
+  const { jwks_uri: url } = document;
+  if (typeof url !== "string" || !URL.canParse(url)) throw new Error("jwks_uri is not a URL");
+  // What travels unprotected is no better than what it was fetched by.
+  if (place.startsWith("https:") && !url.startsWith("https:"))
+    throw new Error("jwks_uri is not an https address");
+  return url;
 }
 
 /** Reads an answer up to a limit; the signal that is given ends the reading too. */

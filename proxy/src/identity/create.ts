@@ -12,6 +12,7 @@ import { verifyToken } from "./jwt.ts";
 import { KeysUnavailable } from "./key-set.ts";
 import { anonymous } from "./principal.ts";
 import type { Principal, TokenPrincipal } from "./principal.ts";
+import type { IssuerRules } from "./rules.ts";
 import type { RevocationSet } from "@tocsin/shared/revocations";
 import { readToken } from "./token.ts";
 import { VerifiedTokens } from "./verified.ts";
@@ -36,6 +37,9 @@ export interface ConfigurableIdentity extends Identity, AsyncDisposable {
   configure(issuers: readonly Issuer[], options: { readonly production: boolean }): void;
 }
 
+/** `iat` is often rounded to whole seconds: what is ahead by less is not ahead. */
+const mayBeAheadSeconds = 1;
+
 /** Trusts nobody until it is configured. */
 export function createIdentity(options: IdentityOptions): ConfigurableIdentity {
   return new TokenIdentity(options);
@@ -48,12 +52,16 @@ class TokenIdentity implements ConfigurableIdentity {
   readonly #verified = new VerifiedTokens();
   /** Verifications on their way: the same token is verified once, however many requests bring it. */
   readonly #pending = new Map<string, Promise<Verified>>();
+  readonly #log: Log;
+  /** Issuers whose clocks were seen to be ahead of this machine's. */
+  readonly #ahead = new Set<string>();
   /** Another number: what was verified before does not count. */
   #generation = 0;
   #config = "";
 
   constructor({ clock, random, log, fetch = globalThis.fetch, revocations }: IdentityOptions) {
     this.#clock = clock;
+    this.#log = log;
     this.#revocations = revocations;
     this.#issuers = new Issuers({ clock, random, log, fetch, onKeyGone: () => this.#forget() });
   }
@@ -139,7 +147,7 @@ class TokenIdentity implements ConfigurableIdentity {
       credential: {
         issuer: rules.issuer,
         subject: claims.subject,
-        issuedAt: claims.issuedAt,
+        issuedAt: this.#issuedAt(claims, rules, now / 1000),
         jti: claims.tokenId,
         fingerprint:
           claims.tokenId === undefined
@@ -149,6 +157,23 @@ class TokenIdentity implements ConfigurableIdentity {
       endsAt: (claims.expiresAt + rules.toleranceSeconds) * 1000,
       clearedAt: 0,
     };
+  }
+
+  /**
+   * When the token was issued at the latest, by the clocks of those who set marks, in Unix seconds.
+   *
+   * An issuer whose clock is ahead writes a moment into its tokens that is yet to come. A mark that is set now would not cover them,
+   * and one that was set a moment ago would not either. So all tokens of such an issuer count as older by what its clock may be off.
+   */
+  #issuedAt({ issuedAt }: Claims, { issuer, toleranceSeconds }: IssuerRules, now: number): number {
+    if (issuedAt > now + mayBeAheadSeconds && !this.#ahead.has(issuer)) {
+      this.#ahead.add(issuer);
+      const aheadSeconds = Math.round(issuedAt - now);
+      this.#log.warn({ issuer, aheadSeconds }, "the issuer's clock is ahead of this machine's");
+      // What was verified before it was known is to be judged by the same measure.
+      this.#forget();
+    }
+    return this.#ahead.has(issuer) ? issuedAt - toleranceSeconds : issuedAt;
   }
 
   async #keys<Keys>(find: () => Promise<Keys>): Promise<Keys> {

@@ -8,11 +8,29 @@ export type Jwk = Readonly<Record<string, unknown>>;
 export interface FetchKeySetOptions {
   readonly fetch: Fetch;
   readonly clock: Clock;
-  /** For the whole exchange. */
+  /** For everything that is asked. */
   readonly timeoutMs: Milliseconds;
   /** Of the decoded body. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
+}
+
+/** Fetches a JSON document. @throws Error that says what was wrong with the answer */
+export type FetchDocument = (url: string) => Promise<unknown>;
+
+/** Where the keys of an issuer are. */
+export interface KeyLocation {
+  /** For the log. */
+  readonly name: string;
+  /** @throws Error when the place cannot be found out */
+  locate(fetchDocument: FetchDocument): Promise<string>;
+  /** What was found there was no key set. */
+  wasWrong(): void;
+}
+
+/** The place that the config names. */
+export function fixedLocation(url: string): KeyLocation {
+  return { name: url, locate: () => Promise.resolve(url), wasWrong() {} };
 }
 
 /**
@@ -20,14 +38,18 @@ export interface FetchKeySetOptions {
  *
  * @throws Error that says what was wrong with the answer
  */
-export async function fetchKeySet(url: string, options: FetchKeySetOptions): Promise<Jwk[]> {
+export async function fetchKeySet(
+  location: KeyLocation,
+  options: FetchKeySetOptions,
+): Promise<Jwk[]> {
   const { clock, timeoutMs } = options;
   const deadline = new AbortController();
+  // One deadline for all that is asked: whose token waits does not care how many documents there are.
   const cancel = clock.after(timeoutMs, () =>
     deadline.abort(new Error(`no whole answer in ${timeoutMs} ms`)),
   );
   const signal = AbortSignal.any([options.signal, deadline.signal]);
-  try {
+  const fetchDocument = async (url: string): Promise<unknown> => {
     const response = await options.fetch(url, {
       redirect: "error",
       headers: { accept: "application/jwk-set+json, application/json" },
@@ -38,8 +60,12 @@ export async function fetchKeySet(url: string, options: FetchKeySetOptions): Pro
       await response.body?.cancel();
       throw new Error(`status ${response.status}`);
     }
-    return keysOf(await bounded(response, options.maxBytes));
+    return parsed(await bounded(response, options.maxBytes));
+  };
+  try {
+    return keysOf(await fetchDocument(await location.locate(fetchDocument)));
   } catch (error) {
+    location.wasWrong();
     // The reason says more than "aborted".
     throw signal.aborted ? (signal.reason as Error) : error;
   } finally {
@@ -59,13 +85,15 @@ async function bounded(response: Response, maxBytes: number): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function keysOf(bytes: Buffer): Jwk[] {
-  let document: unknown;
+function parsed(bytes: Buffer): unknown {
   try {
-    document = JSON.parse(bytes.toString());
+    return JSON.parse(bytes.toString());
   } catch {
     throw new Error("not JSON");
   }
+}
+
+function keysOf(document: unknown): Jwk[] {
   const keys = isObject(document) ? document["keys"] : undefined;
   if (!Array.isArray(keys)) throw new Error("not a key set");
   return keys.filter(isObject);

@@ -1,6 +1,7 @@
 import type { Clock, Log, Random } from "@tocsin/shared";
 import type { Algorithm, Issuer } from "@tocsin/shared/contract";
-import { mayFetch } from "./fetch-key-set.ts";
+import { DiscoveredLocation, discoveryUrl } from "./discovered-location.ts";
+import { fixedLocation, mayFetch } from "./fetch-key-set.ts";
 import type { Fetch } from "./fetch-key-set.ts";
 import { importSecret } from "./jwt.ts";
 import type { VerificationKey } from "./jwt.ts";
@@ -66,7 +67,9 @@ export class Issuers implements AsyncDisposable {
     before: ReadonlyMap<string, KeySet>,
   ): TrustedIssuer["keys"] {
     if (jwks === undefined) return secretKeys(secret ?? "");
-    const { url, maxAge: maxAgeMs } = jwks;
+    const { clock } = this.#options;
+    const maxAgeMs = jwks.maxAge;
+    const url = jwks.url ?? discoveryUrl(issuer);
     if (!mayFetch(url, production)) {
       this.#options.log.error(
         { issuer, url },
@@ -74,8 +77,13 @@ export class Issuers implements AsyncDisposable {
       );
       return () => Promise.reject(new KeysUnavailable("the key set is not at an https address"));
     }
-    const name = JSON.stringify([issuer, url, maxAgeMs, algorithms]);
-    const keySet = before.get(name) ?? new KeySet({ ...this.#options, url, maxAgeMs, algorithms });
+    const name = JSON.stringify([issuer, jwks, algorithms, production]);
+    const location =
+      jwks.url === undefined
+        ? new DiscoveredLocation({ issuer, maxAgeMs, production, clock })
+        : fixedLocation(jwks.url);
+    const keySet =
+      before.get(name) ?? new KeySet({ ...this.#options, location, maxAgeMs, algorithms });
     this.#keySets.set(name, keySet);
     return (algorithm, keyId) => keySet.find(algorithm, keyId);
   }

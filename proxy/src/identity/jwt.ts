@@ -11,6 +11,7 @@ export type VerificationKey = CryptoKey;
 /** The members of a public key. All others are left out, so that a private key that was published by mistake stays a public one. */
 const publicMembers = ["kty", "crv", "n", "e", "x", "y"] as const;
 const minModulusBits = 2048;
+const minExponent = 65_537;
 
 /**
  * @throws Error when the key is malformed, or too weak to prove anything (RFC 8725 §3.5)
@@ -33,9 +34,9 @@ function assertStrong(algorithm: CryptoKey["algorithm"]): void {
   if (modulusLength === undefined || publicExponent === undefined) return;
   if (modulusLength < minModulusBits)
     throw new Error(`an RSA key of ${modulusLength} bits, ${minModulusBits} are needed`);
-  // With an exponent of 1 every message is its own signature.
+  // With an exponent of 1 every message is its own signature; small ones have forgiven bad padding (NIST SP 800-56B §6.2).
   const exponent = publicExponent.reduce((sum, byte) => sum * 256 + byte, 0);
-  if (exponent < 3 || exponent % 2 === 0)
+  if (exponent < minExponent || exponent % 2 === 0)
     throw new Error(`an RSA key with the exponent ${exponent}`);
 }
 

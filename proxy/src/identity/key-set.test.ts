@@ -239,6 +239,13 @@ describe("a key in the set", () => {
     expect(lines.map(({ message }) => message)).toContain("key not usable");
   });
 
+  test("with a small exponent is not used", async () => {
+    const small = signingKey("RS256", "small", 2048, 3);
+    server.publish(first.jwk, small.jwk);
+    expect(await answer(small.token(claims()))).toBe("credential-invalid");
+    expect(causes()).toContain("an RSA key with the exponent 3");
+  });
+
   test("may be one of several of its name", async () => {
     server.publish({ ...second.jwk, kid: "same" }, { ...first.jwk, kid: "same" });
     expect(await answer(first.token(claims(), { kid: "same" }))).toBe("let in");

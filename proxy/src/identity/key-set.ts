@@ -2,12 +2,12 @@ import { messageOf, once } from "@tocsin/shared";
 import type { Cancel, Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import type { Algorithm } from "@tocsin/shared/contract";
 import { fetchKeySet } from "./fetch-key-set.ts";
-import type { Fetch, Jwk } from "./fetch-key-set.ts";
+import type { Fetch, Jwk, KeyLocation } from "./fetch-key-set.ts";
 import { importPublicKey } from "./jwt.ts";
 import type { VerificationKey } from "./jwt.ts";
 
 export interface KeySetOptions {
-  readonly url: string;
+  readonly location: KeyLocation;
   /** Age at which the set is fetched again. */
   readonly maxAgeMs: Milliseconds;
   /** Those that the issuer may sign with. */
@@ -36,12 +36,11 @@ interface Key {
 const timeoutMs = 3_000;
 const maxBytes = 256 * 1024;
 const maxKeys = 100;
-/** A token can name any key it likes; what it can cause is one fetch in this time. */
-const unknownCoolDownMs = 30_000;
+/** A token can name any key it likes; what it can cause is one fetch in this time, whether that succeeds or not. */
+const coolDownMs = 30_000;
 const firstRetryMs = 1_000;
 /** While there is no key at all every token is turned away, so the wait stays short. */
 const longestFirstRetryMs = 5_000;
-const longestRetryMs = 30_000;
 
 /**
  * The keys of an issuer. Fetched when the first token asks for them, then again whenever they are `maxAgeMs` old. What was fetched
@@ -83,7 +82,7 @@ export class KeySet implements AsyncDisposable {
     // The issuer may have got a new key since.
     if (this.#fetching === undefined) {
       if (clock.monotonic() < this.#unknownAt) return found;
-      this.#unknownAt = clock.monotonic() + unknownCoolDownMs;
+      this.#unknownAt = clock.monotonic() + coolDownMs;
     }
     await this.#fetch();
     return this.#fitting(algorithm, id);
@@ -109,12 +108,12 @@ export class KeySet implements AsyncDisposable {
   }
 
   async #renew(): Promise<void> {
-    const { url, clock, log, random } = this.#options;
+    const { location, clock, log, random } = this.#options;
     if (this.#closed.signal.aborted) return;
     this.#timer?.();
     this.#timer = undefined;
     try {
-      const fetched = await fetchKeySet(url, {
+      const fetched = await fetchKeySet(location, {
         fetch: this.#options.fetch,
         clock,
         timeoutMs,
@@ -132,14 +131,17 @@ export class KeySet implements AsyncDisposable {
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       log.warn(
-        { url, cause: messageOf(error), kept: this.#keys !== undefined },
+        { url: location.name, cause: messageOf(error), kept: this.#keys !== undefined },
         "key set not fetched",
       );
+      if (this.#keys !== undefined) {
+        // There are keys to go on with, and a token with an unknown one may have asked for this: the next try is not sooner.
+        this.#fetchAfter(coolDownMs);
+        return;
+      }
       const delayMs = firstRetryMs * 2 ** Math.min(this.#failures, 10);
       this.#failures += 1;
-      if (this.#keys === undefined)
-        this.#retryAt = clock.monotonic() + Math.min(delayMs, longestFirstRetryMs);
-      else this.#fetchAfter(Math.min(delayMs, longestRetryMs));
+      this.#retryAt = clock.monotonic() + Math.min(delayMs, longestFirstRetryMs);
     }
   }
 
@@ -155,7 +157,7 @@ export class KeySet implements AsyncDisposable {
   }
 
   async #usable(set: readonly Jwk[]): Promise<Key[]> {
-    const { algorithms, url, log } = this.#options;
+    const { algorithms, location, log } = this.#options;
     if (set.length > maxKeys) throw new Error(`more than ${maxKeys} keys`);
     const keys: Key[] = [];
     for (const jwk of set) {
@@ -166,7 +168,10 @@ export class KeySet implements AsyncDisposable {
           const key = await importPublicKey(jwk, algorithm);
           keys.push({ id, algorithm, key, text: JSON.stringify([algorithm, jwk]) });
         } catch (error) {
-          log.warn({ url, kid: id, algorithm, cause: messageOf(error) }, "key not usable");
+          log.warn(
+            { url: location.name, kid: id, algorithm, cause: messageOf(error) },
+            "key not usable",
+          );
         }
       }
     }

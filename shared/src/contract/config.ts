@@ -46,10 +46,22 @@ export const Issuer = z
       .describe("Signature algorithms that are accepted, and no others (RFC 8725 §3.1)."),
     jwks: z
       .strictObject({
-        url: z.url({ protocol: /^https?$/ }).describe("Where the issuer publishes its keys."),
+        url: z
+          .url({ protocol: /^https?$/ })
+          .optional()
+          .describe("Where the issuer publishes its keys."),
+        discover: z
+          .literal(true)
+          .optional()
+          .describe(
+            "Instead of `url`: the issuer says it itself, at `<issuer>/.well-known/openid-configuration` (OpenID Connect Discovery).",
+          ),
         maxAge: Duration({ min: "1s", max: "24h" })
           .prefault("10m")
           .describe("How long a fetched key set is used before it is fetched again. Default 10m."),
+      })
+      .refine((jwks) => (jwks.url === undefined) === (jwks.discover === true), {
+        error: "takes either a url or discover: true",
       })
       .optional(),
     secret: z
@@ -99,7 +111,13 @@ export const Issuer = z
         context.addIssue({
           code: "custom",
           path: ["jwks"],
-          message: `${asymmetric.join(", ")} needs jwks: { url }`,
+          message: `${asymmetric.join(", ")} needs jwks: { url } or jwks: { discover: true }`,
+        });
+      if (issuer.jwks?.discover === true && !/^https?:\/\/[^?#]+$/.test(issuer.issuer))
+        context.addIssue({
+          code: "custom",
+          path: ["issuer"],
+          message: `discovery takes an issuer that is a URL without query and fragment: found ${issuer.issuer}`,
         });
       if (issuer.secret !== undefined)
         context.addIssue({

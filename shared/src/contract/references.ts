@@ -238,11 +238,13 @@ const hostOf = (host: unknown) => String(host).toLowerCase();
 function openKeySets(config: Table): Inconsistency[] {
   if ((config["environment"] ?? "production") !== "production") return [];
   return listOf(tableOf(config["identity"])["issuers"]).flatMap((issuer, index) => {
-    const text = tableOf(tableOf(issuer)["jwks"])["url"];
+    const { issuer: name, jwks } = tableOf(issuer);
+    const discovered = tableOf(jwks)["discover"] === true;
+    const text = discovered ? name : tableOf(jwks)["url"];
     const url = typeof text === "string" ? URL.parse(text) : null;
     if (url?.protocol !== "http:" || /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname))
       return [];
-    const path = ["identity", "issuers", index, "jwks", "url"];
+    const path = ["identity", "issuers", index, ...(discovered ? ["issuer"] : ["jwks", "url"])];
     return [
       {
         path,
