@@ -220,7 +220,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
     if (!fleet.ready().ok) return;
     // No config was ever applied: what the language says when nothing is said.
     const applied = fleet.config() ?? { revision: 0, config: Config.parse({ version: 1 }) };
-    identity.configure(applied.config.identity.issuers, {
+    identity.configure(applied.config.identity, {
       production: applied.config.environment === "production",
     });
     const engines = {

@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Identity } from "../../proxy/src/identity/identity.ts";
 import { anonymous } from "../../proxy/src/identity/principal.ts";
-import type { TokenPrincipal } from "../../proxy/src/identity/principal.ts";
+import type { IdentifiedPrincipal } from "../../proxy/src/identity/principal.ts";
 import {
   answering,
   converse,
@@ -17,13 +17,20 @@ import {
 } from "../../proxy/src/listener/gateway.fixture.ts";
 import type { RawOrigin, TestGateway } from "../../proxy/src/listener/gateway.fixture.ts";
 
-const ada: TokenPrincipal = {
+const ada: IdentifiedPrincipal = {
   method: "jwt",
   subject: "ada",
   issuer: "test",
   roles: ["user"],
   scopes: ["read"],
   expiresAt: 4e9,
+  credential: {
+    issuer: "test",
+    subject: "ada",
+    issuedAt: 0,
+    jti: undefined,
+    fingerprint: undefined,
+  },
   headers: [
     "X-User-ID",
     "ada",
@@ -37,7 +44,7 @@ const ada: TokenPrincipal = {
 };
 
 const byToken: Identity = {
-  identify: (authorization) => (authorization === undefined ? anonymous : ada),
+  identify: ({ head }) => (head.authorization === undefined ? anonymous : ada),
 };
 
 const route = (auth: string) => ({ id: auth, match: { path: `/${auth}` }, service: "a", auth });

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Identity } from "../../proxy/src/identity/identity.ts";
-import type { TokenPrincipal } from "../../proxy/src/identity/principal.ts";
+import type { IdentifiedPrincipal } from "../../proxy/src/identity/principal.ts";
 import {
   answering,
   codeOf,
@@ -17,19 +17,26 @@ import {
 import type { RawOrigin, TestGateway } from "../../proxy/src/listener/gateway.fixture.ts";
 import { Refusal } from "../../shared/src/refusal.ts";
 
-const holder = (...roles: string[]): TokenPrincipal => ({
+const holder = (...roles: string[]): IdentifiedPrincipal => ({
   method: "jwt",
   subject: "ada",
   issuer: "test",
   roles,
   scopes: [],
   expiresAt: 4e9,
+  credential: {
+    issuer: "test",
+    subject: "ada",
+    issuedAt: 0,
+    jti: undefined,
+    fingerprint: undefined,
+  },
   headers: [],
 });
 
 /** The token is the role. */
 const byRole: Identity = {
-  identify(authorization) {
+  identify({ head: { authorization } }) {
     if (authorization === undefined) throw new Refusal("credential-missing");
     return holder(authorization.slice("Bearer ".length));
   },

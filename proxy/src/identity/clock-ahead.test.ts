@@ -1,19 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { Refusal, silentLog } from "@tocsin/shared";
 import { Issuer } from "@tocsin/shared/contract";
-import type { AuthPolicy } from "@tocsin/shared/contract";
 import { RevocationSet } from "@tocsin/shared/revocations";
-import { createIdentity } from "./create.ts";
+import { Tokens } from "./tokens.ts";
 import { compact, hmac } from "./testing/issuer.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
 const secret = "the secret that the shop and the gateway share";
-const required: AuthPolicy = { mode: "required", via: ["jwt"] };
 
 function start() {
   const clock = new ManualClock();
   const revocations = new RevocationSet();
-  const identity = createIdentity({ clock, random: () => 0, log: silentLog, revocations });
+  const identity = new Tokens({ clock, random: () => 0, log: silentLog, revocations });
   const issuer = { issuer: "shop", audience: "api", algorithms: ["HS256"], secret };
   identity.configure([Issuer.parse(issuer)], { production: true });
   const token = (aheadSeconds: number, sub = "alice") => {
@@ -26,7 +24,7 @@ function start() {
   };
   const answer = async (text: string) => {
     try {
-      await identity.identify(`Bearer ${text}`, required);
+      await identity.identify(`Bearer ${text}`);
       return "let in";
     } catch (error) {
       if (error instanceof Refusal) return error.code;

@@ -1,21 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Refusal, silentLog } from "@tocsin/shared";
 import { Config, Issuer } from "@tocsin/shared/contract";
-import type { AuthPolicy } from "@tocsin/shared/contract";
 import { RevocationSet } from "@tocsin/shared/revocations";
-import { createIdentity } from "./create.ts";
-import type { ConfigurableIdentity } from "./create.ts";
+import { Tokens } from "./tokens.ts";
 import { signingKey, startKeyServer } from "./testing/issuer.ts";
 import type { Json, KeyServer } from "./testing/issuer.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
-const required: AuthPolicy = { mode: "required", via: ["jwt"] };
 const key = signingKey("ES256", "first");
 const other = signingKey("ES256", "second");
 
 let clock: ManualClock;
 let server: KeyServer;
-let identity: ConfigurableIdentity;
+let identity: Tokens;
 let asked: string[];
 let unique = 0;
 
@@ -37,7 +34,7 @@ async function answer(kid = key): Promise<string> {
   const jti = `token-${(unique += 1)}`;
   const claims = { iss: issuer(), aud: "api", sub: "alice", jti, iat: seconds, exp: seconds + 600 };
   try {
-    await identity.identify(`Bearer ${kid.token(claims)}`, required);
+    await identity.identify(`Bearer ${kid.token(claims)}`);
     return "let in";
   } catch (error) {
     if (error instanceof Refusal) return error.code;
@@ -49,7 +46,7 @@ beforeEach(async () => {
   clock = new ManualClock();
   asked = [];
   server = await startKeyServer();
-  identity = createIdentity({
+  identity = new Tokens({
     clock,
     random: () => 0,
     log: silentLog,

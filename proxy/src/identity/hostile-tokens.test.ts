@@ -10,6 +10,7 @@ import { createIdentity } from "./create.ts";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import { base64url, compact, hmac, signed, signingKey, startKeyServer } from "./testing/issuer.ts";
 import type { Json, KeyServer } from "./testing/issuer.ts";
+import { presenting } from "./testing/presented.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
 const clock = new ManualClock();
@@ -73,18 +74,16 @@ beforeAll(async () => {
       return fetch(url, init);
     },
   });
-  identity.configure(
-    [
-      Issuer.parse({ issuer: good.iss, audience: "api", algorithms: ["HS256"], secret }),
-      Issuer.parse({
-        issuer: bank.iss,
-        audience: ["api", "other-api"],
-        algorithms: ["RS256", "ES256", "EdDSA"],
-        jwks: { url: keys.url },
-      }),
-    ],
-    { production: true },
-  );
+  const issuers = [
+    Issuer.parse({ issuer: good.iss, audience: "api", algorithms: ["HS256"], secret }),
+    Issuer.parse({
+      issuer: bank.iss,
+      audience: ["api", "other-api"],
+      algorithms: ["RS256", "ES256", "EdDSA"],
+      jwks: { url: keys.url },
+    }),
+  ];
+  identity.configure({ issuers }, { production: true });
 });
 afterAll(async () => {
   await identity[Symbol.asyncDispose]();
@@ -93,7 +92,7 @@ afterAll(async () => {
 
 async function answer(authorization: string | undefined, policy = required): Promise<string> {
   try {
-    const principal = await identity.identify(authorization, policy);
+    const principal = await identity.identify(presenting(authorization), policy);
     return `let in as ${principal.method === "jwt" ? principal.subject : "anonymous"}`;
   } catch (error) {
     if (error instanceof Refusal) return error.code;

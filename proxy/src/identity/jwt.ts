@@ -1,12 +1,23 @@
 /** Signatures and the claims that every verifier knows (RFC 7515, RFC 7519). The only file that knows the library. */
-import { errors, importJWK, jwtVerify } from "jose";
+import { calculateJwkThumbprint, errors, importJWK, jwtVerify } from "jose";
 import { messageOf, Refusal } from "@tocsin/shared";
 import type { WallTime } from "@tocsin/shared";
 import type { Algorithm } from "@tocsin/shared/contract";
 import type { IssuerRules } from "./rules.ts";
 
 /** A key that can verify signatures of one algorithm, and nothing else. */
-export type VerificationKey = CryptoKey;
+export interface VerificationKey {
+  /** The `kid` under which its issuer publishes it; without one its thumbprint (RFC 7638, SHA-256). Undefined: a shared secret. */
+  readonly id: string | undefined;
+  readonly key: CryptoKey;
+}
+
+/** What a verified token says, and by which key. */
+export interface VerifiedToken {
+  readonly payload: Readonly<Record<string, unknown>>;
+  /** As {@link VerificationKey.id}. */
+  readonly keyId: string | undefined;
+}
 
 /** The members of a public key. All others are left out, so that a private key that was published by mistake stays a public one. */
 const publicMembers = ["kty", "crv", "n", "e", "x", "y"] as const;
@@ -26,7 +37,8 @@ export async function importPublicKey(
   const key = await importJWK(members, algorithm);
   if (key instanceof Uint8Array) throw new Error("a shared secret has no place in a key set");
   assertStrong(key.algorithm);
-  return key;
+  const { kid } = jwk;
+  return { id: typeof kid === "string" ? kid : await calculateJwkThumbprint(members), key };
 }
 
 function assertStrong(algorithm: CryptoKey["algorithm"]): void {
@@ -51,9 +63,11 @@ export async function importSecret(secret: string, algorithm: Algorithm): Promis
   const bits = Number(algorithm.slice(2));
   if (bytes.length * 8 < bits)
     throw new Error(`a secret of ${bytes.length} bytes for ${algorithm}`);
-  return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: `SHA-${bits}` }, false, [
-    "verify",
-  ]);
+  const hmac = { name: "HMAC", hash: `SHA-${bits}` };
+  return {
+    id: undefined,
+    key: await crypto.subtle.importKey("raw", bytes, hmac, false, ["verify"]),
+  };
 }
 
 /**
@@ -69,8 +83,8 @@ export async function verifyToken(
   keys: readonly VerificationKey[],
   rules: IssuerRules,
   now: WallTime,
-): Promise<Readonly<Record<string, unknown>>> {
-  for (const key of keys) {
+): Promise<VerifiedToken> {
+  for (const { id, key } of keys) {
     try {
       const { payload } = await jwtVerify(text, key, {
         algorithms: [algorithm],
@@ -80,7 +94,7 @@ export async function verifyToken(
         currentDate: new Date(now),
         requiredClaims: ["exp", "iat", "sub"],
       });
-      return payload;
+      return { payload, keyId: id };
     } catch (thrown) {
       // Another key of the same name may have signed it.
       if (thrown instanceof errors.JWSSignatureVerificationFailed) continue;

@@ -3,22 +3,19 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Refusal, silentLog } from "@tocsin/shared";
 import type { Log } from "@tocsin/shared";
 import { Issuer } from "@tocsin/shared/contract";
-import type { AuthPolicy } from "@tocsin/shared/contract";
-import { createIdentity } from "./create.ts";
-import type { ConfigurableIdentity } from "./create.ts";
+import { Tokens } from "./tokens.ts";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import { signingKey, startKeyServer } from "./testing/issuer.ts";
 import type { KeyServer } from "./testing/issuer.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
-const required: AuthPolicy = { mode: "required", via: ["jwt"] };
 const first = signingKey("ES256", "first");
 const second = signingKey("ES256", "second");
 const third = signingKey("RS256", "third");
 
 let clock: ManualClock;
 let server: KeyServer;
-let identity: ConfigurableIdentity;
+let identity: Tokens;
 let lines: { readonly message: string; readonly fields: object }[];
 let unique = 0;
 
@@ -31,7 +28,7 @@ beforeEach(async () => {
     warn: (fields, message) => void lines.push({ fields, message }),
     error: (fields, message) => void lines.push({ fields, message }),
   };
-  identity = createIdentity({ clock, random: () => 0, log, revocations: new RevocationSet() });
+  identity = new Tokens({ clock, random: () => 0, log, revocations: new RevocationSet() });
   trust(server.url);
 });
 afterEach(async () => {
@@ -62,7 +59,7 @@ const claims = () => ({
 
 async function answer(token: string): Promise<string> {
   try {
-    await identity.identify(`Bearer ${token}`, required);
+    await identity.identify(`Bearer ${token}`);
     return "let in";
   } catch (error) {
     if (error instanceof Refusal) return error.code;
@@ -268,7 +265,7 @@ describe("a key in the set", () => {
 describe("where keys are fetched from", () => {
   test("is https in production, but on this machine", async () => {
     const asked: string[] = [];
-    const stubbed = createIdentity({
+    const stubbed = new Tokens({
       clock,
       random: () => 0,
       log: silentLog,
@@ -281,7 +278,7 @@ describe("where keys are fetched from", () => {
     const tryOne = async (url: string, production: boolean) => {
       const issuer = { issuer: "bank", audience: "api", algorithms: ["ES256"], jwks: { url } };
       stubbed.configure([Issuer.parse(issuer)], { production });
-      return Promise.resolve(stubbed.identify(`Bearer ${first.token(claims())}`, required)).then(
+      return Promise.resolve(stubbed.identify(`Bearer ${first.token(claims())}`)).then(
         () => "let in",
         (error: unknown) => (error as Refusal).code,
       );

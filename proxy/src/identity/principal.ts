@@ -1,5 +1,7 @@
+import type { Credential } from "@tocsin/shared/revocations";
+
 /** Whom a request speaks for. Made once per credential, when it is verified, and shared by all requests that carry it. */
-export type Principal = AnonymousPrincipal | TokenPrincipal;
+export type Principal = AnonymousPrincipal | IdentifiedPrincipal;
 
 export interface AnonymousPrincipal {
   readonly method: "none";
@@ -9,17 +11,20 @@ export interface AnonymousPrincipal {
   readonly headers: readonly string[];
 }
 
-export interface TokenPrincipal {
-  readonly method: "jwt";
-  /** The `sub` claim. */
+export interface IdentifiedPrincipal {
+  readonly method: "jwt" | "api-key" | "session";
+  /** The `sub` claim, or whom an API key or a session was made for. */
   readonly subject: string;
+  /** Who says so. Empty: this gateway itself, by an API key or a session. */
   readonly issuer: string;
   readonly roles: readonly string[];
   readonly scopes: readonly string[];
   readonly session?: string;
   readonly client?: string;
-  /** Unix seconds. */
+  /** Unix seconds; Infinity: it does not expire. */
   readonly expiresAt: number;
+  /** What is asked of the revocations. */
+  readonly credential: Credential;
   /** The identity headers for the upstream, as a flat list of names and values, built once. */
   readonly headers: readonly string[];
 }

@@ -1,16 +1,4 @@
-import type { WallTime } from "@tocsin/shared";
-import type { TokenPrincipal } from "./principal.ts";
-import type { Credential } from "@tocsin/shared/revocations";
-
-/** A token that was found good, and what must be asked again for each request. */
-export interface Verified {
-  readonly principal: TokenPrincipal;
-  readonly credential: Credential;
-  /** From then on the token has expired, tolerance included. */
-  readonly endsAt: WallTime;
-  /** The version of the revocations at which it was last found unrevoked; 0: not asked yet. */
-  clearedAt: number;
-}
+import type { Verified } from "./admission.ts";
 
 /**
  * Tokens that were verified, by their exact text: another spelling is verified anew.

@@ -1,7 +1,8 @@
 /** What ends a WebSocket: its limits, orders from outside, and sides that vanish. */
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
-import type { TokenPrincipal } from "../identity/principal.ts";
+import type { Presented } from "../identity/identity.ts";
+import type { IdentifiedPrincipal } from "../identity/principal.ts";
 import { goingAway, unauthorized } from "../streams/streams.ts";
 import { closing, frame, plainFrame } from "../websocket/frames.fixture.ts";
 import { codeOf, instanceAt, soon, statusOf } from "./gateway.fixture.ts";
@@ -83,18 +84,25 @@ describe("time", () => {
 });
 
 describe("numbers", () => {
-  const alice: TokenPrincipal = {
+  const alice: IdentifiedPrincipal = {
     method: "jwt",
     subject: "alice",
     issuer: "https://id.example",
     roles: [],
     scopes: [],
     expiresAt: 4_000_000_000,
+    credential: {
+      issuer: "https://id.example",
+      subject: "alice",
+      issuedAt: 0,
+      jti: undefined,
+      fingerprint: undefined,
+    },
     headers: ["X-User-ID", "alice"],
   };
   const identity = {
-    identify: (authorization: string | undefined) =>
-      ({ ...alice, subject: authorization!.slice(7) }) satisfies TokenPrincipal,
+    identify: ({ head: { authorization } }: Presented) =>
+      ({ ...alice, subject: authorization!.slice(7) }) satisfies IdentifiedPrincipal,
   };
   const routes = (websocket: Record<string, unknown>) => [
     { id: "all", match: { path: "/*" }, service: "a", auth: "required", websocket },

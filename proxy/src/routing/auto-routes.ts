@@ -16,7 +16,7 @@ export interface AutoRoutes {
 
 const defaultPolicy: AutoRoutes["policy"] = {
   prefix: "/api",
-  auth: { mode: "required", via: ["jwt"] },
+  auth: { mode: "required" },
 };
 
 /** @returns undefined when the config has none */

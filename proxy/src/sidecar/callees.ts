@@ -46,7 +46,7 @@ export function callee(config: Config, instances: () => Instances): Stage<Receiv
       id: `outbound-${service}`,
       service,
       // The caller is the service itself, on its own machine: there is nobody to ask for a credential. What it sends goes on.
-      auth: { mode: "none", via: ["jwt"] },
+      auth: { mode: "none" },
       revocation: { maxStalenessMs: Infinity, denyWhenStale: false },
       upstream: policyOf(service),
       split: undefined,

@@ -9,15 +9,22 @@ import {
   startTestGateway,
   statusOf,
 } from "../listener/gateway.fixture.ts";
-import type { TokenPrincipal } from "../identity/principal.ts";
+import type { IdentifiedPrincipal } from "../identity/principal.ts";
 
-const ada: TokenPrincipal = {
+const ada: IdentifiedPrincipal = {
   method: "jwt",
   subject: "ada",
   issuer: "test",
   roles: ["admin"],
   scopes: [],
   expiresAt: 4e9,
+  credential: {
+    issuer: "test",
+    subject: "ada",
+    issuedAt: 0,
+    jti: undefined,
+    fingerprint: undefined,
+  },
   headers: ["X-User-ID", "ada", "X-User-Roles", "admin", "X-Auth-Method", "jwt"],
 };
 

@@ -23,7 +23,7 @@ export function identify(identity: Identity, staleness: Staleness): Stage<Routed
     const { auth } = exchange.route;
     // Credentials are not looked at, so a bad one is no reason to refuse.
     if (auth.mode === "none") return next(identified(exchange, anonymous));
-    const found = identity.identify(exchange.head.authorization, auth);
+    const found = identity.identify(exchange, auth);
     return found instanceof Promise
       ? later(exchange, found)
       : next(identified(exchange, fresh(exchange, found)));

@@ -2,7 +2,7 @@ import { Refusal } from "@tocsin/shared";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Identity } from "../identity/identity.ts";
 import { anonymous } from "../identity/principal.ts";
-import type { Principal, TokenPrincipal } from "../identity/principal.ts";
+import type { Principal, IdentifiedPrincipal } from "../identity/principal.ts";
 import {
   answering,
   codeOf,
@@ -27,19 +27,26 @@ afterEach(() => stack.disposeAsync());
 const gatewayWith = async (options: Omit<TestGatewayOptions, "to"> = {}) =>
   stack.use(await startTestGateway({ to: [origin.port], ...options }));
 
-const holder = (roles: readonly string[], scopes: readonly string[] = []): TokenPrincipal => ({
+const holder = (roles: readonly string[], scopes: readonly string[] = []): IdentifiedPrincipal => ({
   method: "jwt",
   subject: "ada",
   issuer: "test",
   roles,
   scopes,
   expiresAt: 4e9,
+  credential: {
+    issuer: "test",
+    subject: "ada",
+    issuedAt: 0,
+    jti: undefined,
+    fingerprint: undefined,
+  },
   headers: ["X-User-ID", "ada", "X-Auth-Method", "jwt"],
 });
 
 /** Reads the token as the principal's roles. */
 const byRoles: Identity = {
-  identify(authorization, policy): Principal | Promise<Principal> {
+  identify({ head: { authorization } }, policy): Principal | Promise<Principal> {
     if (authorization === undefined) {
       if (policy.mode === "optional") return anonymous;
       throw new Refusal("credential-missing");

@@ -24,8 +24,8 @@ const AuthPolicy = z.strictObject({
   via: z
     .array(z.enum(["jwt"]))
     .min(1)
-    .default(["jwt"])
-    .describe("Kinds of credential that are accepted."),
+    .optional()
+    .describe("Kinds of credential that are accepted. Default: every kind that `identity` has."),
   roles: AnyAll.optional().describe("Roles that the principal needs."),
   scopes: AnyAll.optional().describe("Scopes that the principal needs."),
 });
@@ -33,7 +33,7 @@ export type AuthPolicy = z.infer<typeof AuthPolicy>;
 
 /** `auth: required` is short for `auth: { mode: required }`. Default: required. */
 export const Auth = z
-  .union([z.enum(authModes).transform((mode): AuthPolicy => ({ mode, via: ["jwt"] })), AuthPolicy])
+  .union([z.enum(authModes).transform((mode): AuthPolicy => ({ mode })), AuthPolicy])
   .superRefine((auth, context) => {
     if (auth.mode !== "required" && (auth.roles ?? auth.scopes)) {
       context.addIssue({

@@ -1,10 +1,11 @@
 import type { Fingerprint } from "./generation.ts";
 
-/** What is asked about: a verified token, by what cannot be spelled in two ways. */
+/** What is asked about: a verified credential, by what cannot be spelled in two ways. */
 export interface Credential {
+  /** Of a token. Empty: an API key or a session of this gateway's own. */
   readonly issuer: string;
   readonly subject: string;
-  /** Unix seconds. */
+  /** When it was made, in Unix seconds. */
   readonly issuedAt: number;
   /** Absent: the token can only be revoked by its user. */
   readonly jti: string | undefined;
@@ -13,4 +14,12 @@ export interface Credential {
    * made anew for each question.
    */
   readonly fingerprint: Fingerprint | undefined;
+  /** The session that it belongs to: the `sid` claim, or the id of a session of this gateway's. */
+  readonly session?: string | undefined;
+  /** The client that it was issued to: `azp`. */
+  readonly client?: string | undefined;
+  /** The key that signed it: its `kid`, or its thumbprint (RFC 7638) when it has none. */
+  readonly keyId?: string | undefined;
+  /** The id of an API key. */
+  readonly apiKey?: string | undefined;
 }

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Refusal, silentLog } from "@tocsin/shared";
 import { Issuer } from "@tocsin/shared/contract";
-import type { AuthPolicy } from "@tocsin/shared/contract";
-import { createIdentity } from "./create.ts";
+import { Tokens } from "./tokens.ts";
 import { identityHeaders } from "./identity-headers.ts";
 import type { Principal } from "./principal.ts";
 import { RevocationSet } from "@tocsin/shared/revocations";
@@ -10,15 +9,14 @@ import { base64url, compact, hmac, signingKey, startKeyServer } from "./testing/
 import type { Json } from "./testing/issuer.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 import { VerifiedTokens } from "./verified.ts";
-import type { Verified } from "./verified.ts";
+import type { Verified } from "./admission.ts";
 
 const secret = "the secret that the shop and the gateway share";
-const required: AuthPolicy = { mode: "required", via: ["jwt"] };
 
 function start(more: object = {}) {
   const clock = new ManualClock();
   const revocations = new RevocationSet();
-  const identity = createIdentity({ clock, random: () => 0, log: silentLog, revocations });
+  const identity = new Tokens({ clock, random: () => 0, log: silentLog, revocations });
   const issuer = { issuer: "shop", audience: "api", algorithms: ["HS256"], secret, ...more };
   identity.configure([Issuer.parse(issuer)], { production: true });
   const claims = (changed: Json = {}) => ({
@@ -32,7 +30,7 @@ function start(more: object = {}) {
   });
   const token = (changed?: Json, header: Json | string = { alg: "HS256" }) =>
     compact(header, claims(changed), hmac(secret));
-  const ask = (text: string, scheme = "Bearer") => identity.identify(`${scheme} ${text}`, required);
+  const ask = (text: string, scheme = "Bearer") => identity.identify(`${scheme} ${text}`);
   const answer = async (text: string, scheme?: string) => {
     try {
       const principal = await ask(text, scheme);
