@@ -19,6 +19,7 @@ import { Evidence } from "./health/evidence.ts";
 import type { probe } from "@tocsin/shared/probe";
 import { startProber } from "./health/prober.ts";
 import { Quorum } from "./health/quorum.ts";
+import { Roster } from "./health/roster.ts";
 import { Leader } from "./leader/leader.ts";
 import { Peers } from "./leader/peers.ts";
 import { createMetrics } from "./metrics.ts";
@@ -87,8 +88,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const registry = stack.use(new Registry({ state, orders, config, peers, clock, log }));
   stack.use(new Reaper({ bus, registry, leader, clock, log }));
-  const quorum = stack.use(new Quorum(clock));
-  const evidence = new Evidence(clock, (report) => quorum.hear(report));
+  const roster = new Roster(state, config);
+  const quorum = stack.use(new Quorum({ clock, bus, proxies, roster }));
+  const evidence = new Evidence({ clock, roster, onReport: (report) => quorum.hear(report) });
   stack.use(await evidence.listen(bus));
   const brake = stack.use(new Brake({ peers, evidence, clock, log }));
   const prober = stack.use(

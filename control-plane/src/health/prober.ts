@@ -11,7 +11,6 @@ import {
 import {
   HealthPolicy,
   protocolVersion,
-  staticInstances,
   type InstanceEntry,
   type VerdictEntry,
 } from "@tocsin/shared/contract";
@@ -21,8 +20,10 @@ import type { CurrentConfig } from "../catalogue/current-config.ts";
 import type { State } from "../sync/state.ts";
 import type { Peers, Renewal } from "../leader/peers.ts";
 import type { Brake } from "./brake.ts";
+import { isNeeded, saysQuorum, standing } from "./standing.ts";
 import type { Quorum } from "./quorum.ts";
 import { ownerOf } from "./rendezvous.ts";
+import { knownInstances } from "./roster.ts";
 
 /** A probe that ends so much later than its own limit, in milliseconds, was kept waiting by this very process. */
 const stoodStillMs: Milliseconds = 1_000;
@@ -35,7 +36,7 @@ export interface ProberOptions {
   readonly node: NodeName;
   readonly peers: Pick<Peers, "live" | "onChange" | "onDoubts" | "answer">;
   readonly brake: Pick<Brake, "contradicted">;
-  readonly quorum: Pick<Quorum, "outOf" | "onChange">;
+  readonly quorum: Pick<Quorum, "outOf" | "settling" | "onChange">;
   /** Looks at an instance. Default: over the network. */
   readonly look?: typeof probe;
   readonly state: State;
@@ -66,14 +67,6 @@ export interface Prober extends AsyncDisposable {
   readonly held: number;
   /** Why an instance is not said to be dead although this node does not reach it. */
   heldOf(instance: InstanceEntry): { readonly since: number; readonly reason: string } | undefined;
-}
-
-/** All instances there are: those of the config, and those that registered and are not leaving. */
-export function knownInstances(state: State, config: CurrentConfig): InstanceEntry[] {
-  const registered = [...state.catalogue.values()].flatMap(({ value }) =>
-    value.kind === "instance" ? [value] : [],
-  );
-  return [...staticInstances(config.now()), ...registered];
 }
 
 export function startProber(options: ProberOptions): Prober {
@@ -136,7 +129,14 @@ export function startProber(options: ProberOptions): Prober {
         instance,
         // What was decided for this very life before this node began still counts; not what was found at another address, where the
         // first probe decides anew.
-        judgement: new Judgement(!moved && held?.boot === instance.boot ? held.verdict : undefined),
+        judgement: new Judgement(
+          moved || held?.boot !== instance.boot
+            ? undefined
+            : // Its probes were good when circuits took it out.
+              saysQuorum(held.reason)
+              ? "healthy"
+              : held.verdict,
+        ),
         stop: new AbortController(),
         cancel: () => {},
       };
@@ -180,21 +180,15 @@ export function startProber(options: ProberOptions): Prober {
 
   /** What probes found; and where those are good, what the circuits of proxies say together. */
   function verdictOf({ instance, judgement }: Watched): Pick<Judgement, "verdict" | "reason"> {
-    const out = judgement.verdict === "healthy" ? quorum.outOf(instance) : undefined;
-    // Without the last one nobody would be served at all; there the circuit of each proxy speaks for itself.
-    return out === undefined || isLast(instance)
-      ? judgement
-      : { verdict: "unhealthy", reason: out.reason };
-  }
-
-  /** No other instance of the service is in rotation. */
-  function isLast({ service, instance }: InstanceEntry): boolean {
-    return !knownInstances(state, config).some((other) => {
-      if (other.service !== service || other.instance === instance || other.state !== "active")
-        return false;
-      const found = state.health.get(healthKey(other))?.value;
-      return found?.boot === other.boot && found.verdict === "healthy";
-    });
+    if (judgement.verdict !== "healthy") return judgement;
+    const out = quorum.outOf(instance);
+    if (out !== undefined)
+      return isNeeded(instance, knownInstances(state, config), (other) => standing(state, other))
+        ? judgement
+        : { verdict: "unhealthy", reason: out.reason };
+    const { verdict, reason } = standing(state, instance) ?? {};
+    // This node does not know yet what the one knew that wrote it.
+    return quorum.settling && saysQuorum(reason) ? { verdict, reason } : judgement;
   }
 
   /** Writes the verdict down where it differs from what stands in the journal. */
@@ -202,9 +196,13 @@ export function startProber(options: ProberOptions): Prober {
     const { instance, judgement, stop } = one;
     const { verdict, reason } = verdictOf(one);
     const held = state.health.get(healthKey(instance));
-    const stands = held?.value.boot === instance.boot ? held.value.verdict : undefined;
+    const before = standing(state, instance);
+    const stands = before?.verdict;
     if (verdict === "healthy") delete one.held;
-    if (verdict === undefined || stands === verdict) return;
+    if (verdict === undefined) return;
+    // Who says so counts too; each other probe may give another reason, and that does not.
+    const sameVoice = reason === undefined || saysQuorum(reason) === saysQuorum(before?.reason);
+    if (stands === verdict && sameVoice) return;
     if (judgement.verdict === "unhealthy" && stands === "healthy" && (await isHeld(one))) return;
     if (stop.signal.aborted || verdictOf(one).verdict !== verdict) return;
     const entry: VerdictEntry = {
@@ -316,8 +314,9 @@ export function startProber(options: ProberOptions): Prober {
     }
   });
   quorum.onChange((life) => {
-    const one = watched.get(life);
-    if (one !== undefined && !closed) void declare(one);
+    if (closed) return;
+    for (const one of life === undefined ? watched.values() : [watched.get(life)])
+      if (one !== undefined) void declare(one);
   });
   review();
 

@@ -118,16 +118,16 @@ export const catalogueKeys = {
   instance: (service: string, instance: string) => `instance.${service}.${instance}`,
 } as const;
 
-/** Health, key `<service>.<instance>`: what the prober found. */
+/** Health, key `<service>.<instance>`: what the prober found, or what the circuits of the proxies say together. */
 export const VerdictEntry = z.strictObject({
   v,
   service: Name,
   instance: Name,
   boot: z.string().min(1).max(64),
   verdict: z.enum(["healthy", "unhealthy"]),
-  /** The control-plane node whose probes say so. */
+  /** The control-plane node that says so. */
   by: Name,
-  /** Why not healthy: `status 500`, `connect refused`, `timeout after 2s`. */
+  /** Why not healthy: `status 500`, `connect refused`, `timeout after 2s`, `circuit open on 3 of 4 proxies`. */
   reason: z.string().max(200).optional(),
 });
 export type VerdictEntry = z.infer<typeof VerdictEntry>;
