@@ -31,6 +31,8 @@ export class Proxies {
   /** What each acknowledged last, per journal, by the process that is known by its heartbeats. */
   readonly #acknowledged = new Map<NodeName, Map<JournalName, Ack>>();
   readonly #listeners = new Set<(proxy: HeardProxy) => void>();
+  /** Those that were there when the bus went away, and until when they are waited for although they are silent. */
+  #awaited: { readonly names: ReadonlySet<NodeName>; until: Milliseconds } | undefined;
 
   /** @param known default: nothing is, so nobody is behind anything */
   constructor(clock: Clock, known: KnownHead = () => ({ epoch: undefined, head: 0 })) {
@@ -40,7 +42,8 @@ export class Proxies {
 
   async listen(bus: Bus): Promise<AsyncDisposable> {
     const prefix = subjects.heartbeats("proxy").slice(0, -1);
-    return bus.subscribe(subjects.heartbeats("proxy"), (message) => {
+    const stop = bus.onState((state) => (state === "connected" ? this.#isBack() : this.#isAway()));
+    const hearing = await bus.subscribe(subjects.heartbeats("proxy"), (message) => {
       const heartbeat = read(message.text());
       // The subject token is the identity.
       if (heartbeat === undefined || message.subject !== `${prefix}${heartbeat.proxy}`) return;
@@ -50,6 +53,12 @@ export class Proxies {
       this.#heard.set(heartbeat.proxy, heard);
       for (const listener of this.#listeners) listener(heard);
     });
+    return {
+      async [Symbol.asyncDispose]() {
+        stop();
+        await hearing[Symbol.asyncDispose]();
+      },
+    };
   }
 
   onHeartbeat(listener: (proxy: HeardProxy) => void): AsyncDisposable {
@@ -64,10 +73,12 @@ export class Proxies {
 
   isLive(name: NodeName): boolean {
     const heard = this.#heard.get(name);
+    if (heard === undefined || heard.heartbeat.leaving === true) return false;
+    const now = this.#clock.monotonic();
+    if (now - heard.at < liveForMs) return true;
+    // Its silence says nothing while nobody could be heard.
     return (
-      heard !== undefined &&
-      heard.heartbeat.leaving !== true &&
-      this.#clock.monotonic() - heard.at < liveForMs
+      this.#awaited !== undefined && now < this.#awaited.until && this.#awaited.names.has(name)
     );
   }
 
@@ -86,6 +97,19 @@ export class Proxies {
   /** What a proxy acknowledged last since it started, of one journal. */
   lastAcknowledged(name: NodeName, journal: JournalName): Ack | undefined {
     return this.#acknowledged.get(name)?.get(journal);
+  }
+
+  #isAway(): void {
+    if (this.#awaited?.until === Infinity) return;
+    // By the last one who was heard, because that the bus is away is noticed late.
+    const last = Math.max(...[...this.#heard.values()].map(({ at }) => at));
+    const names = [...this.#heard].filter(([, { at }]) => last - at < liveForMs);
+    this.#awaited = { names: new Set(names.map(([name]) => name)), until: Infinity };
+  }
+
+  #isBack(): void {
+    if (this.#awaited?.until === Infinity)
+      this.#awaited.until = this.#clock.monotonic() + liveForMs;
   }
 
   /** Now, because what is written after a heartbeat cannot be in it. */
