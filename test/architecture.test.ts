@@ -247,7 +247,8 @@ const libraries: readonly { readonly library: RegExp; readonly places: readonly 
   { library: /^pino$/, places: ["shared/src/log.ts"] },
   { library: /^yaml$/, places: ["control-plane/src/catalogue/"] },
   { library: /^commander$/, places: ["cli/src/"] },
-  { library: /^node:sqlite$/, places: ["shared/src/journal/"] },
+  { library: /^node:sqlite$/, places: ["shared/src/journal/", "shared/src/sessions/embedded.ts"] },
+  { library: /^ioredis$/, places: ["shared/src/redis/redis.ts"] },
 ];
 
 describe("who may import whom", () => {
