@@ -240,6 +240,8 @@ const libraries: readonly { readonly library: RegExp; readonly places: readonly 
     library: /^@prometheus-io\/client$/,
     places: [
       "proxy/src/telemetry/metrics.ts",
+      "proxy/src/telemetry/exposition.ts",
+      "proxy/src/telemetry/session-series.ts",
       "proxy/src/telemetry/combined.ts",
       "control-plane/src/",
     ],

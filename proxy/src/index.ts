@@ -11,4 +11,4 @@ export type { CoreOptions, Proxy, ProxyCore, ProxyOptions } from "./proxy.ts";
 export type { Registrar } from "./sidecar/registrar.ts";
 export type { SidecarOptions } from "./sidecar/sidecar.ts";
 export { CombinedMetrics } from "./telemetry/combined.ts";
-export type { MetricSamples } from "./telemetry/metrics.ts";
+export type { MetricSamples } from "./telemetry/exposition.ts";

@@ -1,5 +1,5 @@
 import { Registry } from "@prometheus-io/client";
-import type { MetricSamples } from "./metrics.ts";
+import type { MetricSamples } from "./exposition.ts";
 
 /** The metrics of several processes that are one proxy. What a process has counted stays counted when it is gone. */
 export class CombinedMetrics {

@@ -1,8 +1,8 @@
 import { Gauge, Registry } from "@prometheus-io/client";
-import type { Metric } from "@prometheus-io/client";
 import type { ExchangeRecord } from "./access-log.ts";
-import { bucketBounds, ExchangeSeries, RouteSeries } from "./series.ts";
-import type { Histogram, Labels } from "./series.ts";
+import { buckets, expose, type MetricSamples } from "./exposition.ts";
+import { ExchangeSeries, RouteSeries } from "./series.ts";
+import { exposeSessions, SessionSeries } from "./session-series.ts";
 
 /** What the replicas and instances look like at the moment of a scrape. */
 export interface FleetReading {
@@ -49,6 +49,8 @@ export interface Metrics {
   connectionRefused(reason: "address"): void;
   /** Counts a stream that is over: a WebSocket or an event stream. */
   streamClosed(kind: string, reason: string): void;
+  /** How sessions were looked for; counted by whoever looks. */
+  readonly sessions: SessionSeries;
   /** The text of a scrape, and its media type. */
   scrape(): Promise<{ readonly text: string; readonly type: string }>;
   /** The numbers of a scrape, to be put together with those of other processes (combined.ts). */
@@ -61,6 +63,8 @@ export interface MetricsOptions {
   readonly fleet: () => FleetReading;
   /** Asked at each scrape. Absent: nothing is told of circuits and retries. */
   readonly resilience?: () => ResilienceReading;
+  /** Asked at each scrape: whether there are sessions. Absent: there are none. */
+  readonly hasSessions?: () => boolean;
 }
 
 /** Label values are bounded: any other method is `_OTHER`. */
@@ -160,6 +164,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   exposeFleet(registry, options.fleet);
   if (options.resilience !== undefined) exposeResilience(registry, options.resilience);
+  const sessions = new SessionSeries();
+  exposeSessions(registry, sessions, options.hasSessions ?? (() => false));
   new Gauge({
     name: "tocsin_build_info",
     help: "Always 1; the labels say what runs.",
@@ -223,71 +229,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (held === undefined) closedStreams.set(key, { kind, reason, count: 1 });
       else held.count += 1;
     },
+    sessions,
     samples: async () => (await registry.getMetricsAsJSON()) as readonly MetricSamples[],
     async scrape() {
       return { text: await registry.metrics(), type: registry.contentType };
     },
   };
-}
-
-/** One metric with its values, as it travels between processes. */
-export interface MetricSamples {
-  readonly name: string;
-  readonly help: string;
-  readonly type: string;
-  /** How the values of several processes become one. */
-  readonly aggregator: Aggregator;
-  readonly values: readonly Sample[];
-}
-
-type Aggregator = "sum" | "min" | "max" | "first";
-
-/** What is no sum when several processes are one proxy: the one that is furthest behind speaks for all. */
-const aggregators: Readonly<Record<string, Aggregator>> = {
-  tocsin_replica_state: "max",
-  tocsin_replica_applied: "min",
-  tocsin_replica_head: "max",
-  tocsin_replica_staleness_seconds: "max",
-  tocsin_instance_healthy: "min",
-  tocsin_circuit_state: "max",
-};
-
-interface Sample {
-  readonly value: number;
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly metricName?: string;
-}
-
-/** Shows numbers that are kept here (series.ts) to the registry when it is asked. */
-function expose(
-  registry: Registry,
-  name: string,
-  type: "counter" | "gauge" | "histogram",
-  help: string,
-  values: () => Sample[],
-): void {
-  const aggregator = aggregators[name] ?? "sum";
-  const metric = {
-    name,
-    help,
-    type,
-    aggregator,
-    get: async () => ({ name, help, type, aggregator, values: values() }),
-  };
-  registry.registerMetric(metric as unknown as Metric<string>);
-}
-
-function buckets(name: string, histogram: Histogram, labels: Labels): Sample[] {
-  let sum = 0;
-  const samples: Sample[] = bucketBounds.map((bound, index) => {
-    sum += histogram.counts[index]!;
-    return { metricName: `${name}_bucket`, value: sum, labels: { ...labels, le: bound } };
-  });
-  const { count } = histogram;
-  samples.push({ metricName: `${name}_bucket`, value: count, labels: { ...labels, le: "+Inf" } });
-  samples.push({ metricName: `${name}_sum`, value: histogram.sumSeconds, labels });
-  samples.push({ metricName: `${name}_count`, value: count, labels });
-  return samples;
 }
 
 function exposeFleet(registry: Registry, fleet: () => FleetReading): void {
