@@ -2,6 +2,7 @@
  * Circuits of several proxies together: an instance whose probes are good but whose requests fail is taken out everywhere when
  * enough proxies say so, and not when one does.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { startGateway, type Gateway } from "../harness/gateway.ts";
 import { startOrigin, type Origin } from "../harness/origin.ts";
@@ -14,6 +15,8 @@ beforeEach(() => {
 afterEach(() => stack.disposeAsync());
 
 const restMs = 2_000;
+/** A control plane that has just begun to listen decides nothing; nothing outside tells when it does. */
+const settledMs = 3_200;
 const failures = 3;
 
 /** Asks again until it is so. */
@@ -61,7 +64,9 @@ async function scene(): Promise<Scene> {
       }),
     }),
   );
+  const settled = delay(settledMs);
   await until(async () => (await gateway.askAll("/")).every(({ status }) => status === 200));
+  await settled;
   return {
     gateway,
     bad,
