@@ -162,6 +162,13 @@ export const refusals = {
     level: "warn",
     headers: { "retry-after": "1" },
   },
+  "session-store-unavailable": {
+    status: 503,
+    title: "Sessions cannot be looked up at the moment",
+    fault: "gateway",
+    level: "warn",
+    headers: { "retry-after": "1" },
+  },
   "upstream-timeout": {
     status: 504,
     title: "The service took too long to answer",

@@ -95,13 +95,22 @@ describe("settings", () => {
   });
 
   test("a setting whose part does not exist yet is told, not silently ignored", () => {
-    expect(settingsWithoutEffect({ TOCSIN_REDIS_URL: "redis://127.0.0.1" })).toEqual([
+    expect(settingsWithoutEffect({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1" })).toEqual([
       {
-        name: "TOCSIN_REDIS_URL",
-        message: "no part of this version uses Redis yet: it has no effect",
+        name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+        message: "this version does not export traces yet: it has no effect",
       },
     ]);
     expect(settingsWithoutEffect({ TOCSIN_LISTEN: ":0" })).toEqual([]);
+  });
+
+  test("the password of a Redis is never shown, and a URL that is none says what is allowed", () => {
+    const url = "redis://:hunter2-hunter2@redis:6379/1";
+    const settings = readSettings({ TOCSIN_REDIS_URL: url });
+    expect(settings.TOCSIN_REDIS_URL?.reveal()).toBe(url);
+    expect(JSON.stringify(settings)).not.toContain("hunter2");
+    const [problem] = problemsOf({ TOCSIN_REDIS_URL: "http://:hunter2@redis" });
+    expect(problem?.message).toMatch(/^found a value of \d+ characters, allowed: redis:\/\//);
   });
 
   test.each([

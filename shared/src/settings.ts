@@ -6,6 +6,7 @@ import { isIPv4 } from "node:net";
 import { natsProblems, type NatsPlace } from "./bus/nats-files.ts";
 import { logLevels, Secret } from "./log.ts";
 import { isName, toName } from "./names.ts";
+import { redisPlace } from "./redis/place.ts";
 import { parseDuration } from "./time.ts";
 
 /** Where to listen, or where somebody listens. */
@@ -141,6 +142,15 @@ export const settingsTable = {
       "the path of a file with a key (PEM) that can be read, and not by every user of the machine",
     parse: nonEmpty,
   }),
+  TOCSIN_REDIS_URL: row({
+    meaning:
+      "Redis of a cluster: where sessions are kept. User, password and database in the URL or not; `rediss://` is over TLS. The same one for control planes and proxies.",
+    allowed: "redis://[user:password@]host[:port][/database], or rediss://",
+    shownFallback:
+      "none: sessions are kept in the state directory when standalone, and nowhere in a cluster",
+    secret: true,
+    parse: (text) => (redisPlace(text) === undefined ? undefined : new Secret(text)),
+  }),
   TOCSIN_STATE_DIR: row({
     meaning:
       "Directory of the embedded journal, the generated admin token, and a proxy's last good snapshot.",
@@ -201,7 +211,6 @@ export const settingsTable = {
  * refused in the config), so a deployment that is ahead of its version starts, and is told.
  */
 const settingsWithoutPart: Readonly<Record<string, string>> = {
-  TOCSIN_REDIS_URL: "no part of this version uses Redis yet",
   OTEL_EXPORTER_OTLP_ENDPOINT: "this version does not export traces yet",
 };
 

@@ -9,6 +9,7 @@ import { inconsistencies } from "./references.ts";
 import { HostPattern, methods, Path } from "./route-match.ts";
 import { Auth, Route, WebSocketPolicy } from "./route.ts";
 import { Service } from "./service.ts";
+import { SessionPolicy } from "./sessions.ts";
 import { AddressBlock, Duration, Size } from "./units.ts";
 
 export const Algorithm = z.enum([
@@ -224,7 +225,14 @@ export const Config = z
     version: z.literal(1),
     environment: z.enum(["development", "staging", "production"]).default("production"),
     listen: Listen.prefault({}),
-    identity: z.strictObject({ issuers: z.array(Issuer).default([]) }).prefault({}),
+    identity: z
+      .strictObject({
+        issuers: z.array(Issuer).default([]),
+        sessions: SessionPolicy.optional().describe(
+          "Opaque sessions by cookie, kept in Redis, or in a file when standalone. Default: there are none.",
+        ),
+      })
+      .prefault({}),
     discovery: Discovery.prefault({}),
     services: z
       .record(

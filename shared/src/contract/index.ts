@@ -72,3 +72,4 @@ export {
 export { addressGroup } from "./address-group.ts";
 export { addressSet, Duration, isAddressBlock, parseSize, Size, unmapped } from "./units.ts";
 export { inconsistencies } from "./references.ts";
+export { isSecureCookie, SessionPolicy } from "./sessions.ts";

@@ -5,7 +5,7 @@
 const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
   [/^$/, ["cors", "limits", "caches"]],
   [/^listen$/, ["healthPath"]],
-  [/^identity$/, ["apiKeys", "sessions", "users"]],
+  [/^identity$/, ["apiKeys", "users"]],
   [/^services\.[^.]+$/, ["external", "credentials"]],
   [
     /^routes\.\d+$/,
@@ -14,7 +14,7 @@ const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
 ];
 
 const laterValues: readonly (readonly [path: RegExp, values: readonly unknown[]])[] = [
-  [/^(routes\.\d+|discovery\.autoRoutes)\.auth\.via\.\d+$/, ["api-key", "session"]],
+  [/^(routes\.\d+|discovery\.autoRoutes)\.auth\.via\.\d+$/, ["api-key"]],
 ];
 
 /** Whether a key is a word of the language that comes later. The path is that of the object which holds the key. */

@@ -7,6 +7,7 @@
 
 import { hiding, reachOf } from "./reach.ts";
 import { bodyless, contested, shapeOf, type Claim } from "./route-match.ts";
+import { sessionProblems } from "./session-problems.ts";
 
 export interface Inconsistency {
   readonly path: readonly PropertyKey[];
@@ -40,6 +41,7 @@ export function inconsistencies(
     ...unreachableHosts(routes, tableOf(config["listen"])["hosts"]),
     ...hiddenRoutes(config, routes, everyMethod),
     ...openKeySets(config),
+    ...sessionProblems(config, routes),
   ];
 }
 
