@@ -19,10 +19,11 @@ import { startListener, type Listener } from "./listener/listener.ts";
 import type { BoundAddress } from "./listener/bind.ts";
 import { assemble, closedGate } from "./pipeline/assemble.ts";
 import type { Gate } from "./pipeline/gate.ts";
+import { probeContents } from "./probe-contents.ts";
 import { startProbes, type ProbeContents } from "./probes/probes.ts";
-import { createSidecar, type Sidecar, type SidecarOptions } from "./sidecar/sidecar.ts";
+import { createSidecar, type SidecarOptions } from "./sidecar/sidecar.ts";
 import { Findings } from "./state/findings.ts";
-import { startFleet, type Fleet } from "./state/fleet.ts";
+import { startFleet } from "./state/fleet.ts";
 import { Streams } from "./streams/streams.ts";
 import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
 import type { MetricSamples } from "./telemetry/exposition.ts";
@@ -296,78 +297,20 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
     samples: () => metrics.samples(),
     hasSnapshot: () => fleet.ready().ok,
     leave,
-    probes: {
-      ready: [
-        { name: "draining", reason: () => (draining ? "draining" : undefined) },
-        {
-          name: "snapshot",
-          reason: () => (fleet.ready().ok ? undefined : fleet.ready().reasons.join("; ")),
-        },
-        // How old they may be is for each route to say, so no age makes a proxy unready.
-        ...journalNames.map((name) => ({
-          name,
-          reason: () => undefined,
-          detail: () => standingOf(fleet.replicas()[name]),
-        })),
-        // Its own instance decides what a sidecar registers, not whether it is ready: the service may want to call others.
-        ...(sidecar === undefined
-          ? []
-          : [{ name: "service", reason: () => undefined, detail: () => besideOf(sidecar) }]),
-        // A proxy whose disk is full serves as well as ever; it is a restart that would find less.
-        { name: "disk", reason: () => undefined, detail: () => keptOf(fleet) },
-      ],
+    probes: probeContents({
+      node,
+      version,
+      fleet,
+      upstreams,
+      sidecar,
       metrics,
-      status: () => ({
-        proxy: node,
-        version,
-        draining,
-        revision: fleet.config()?.revision ?? null,
-        active: listener?.active ?? 0,
-        journals: fleet.replicas(),
-        notKept: fleet.notKept(),
-        sidecar: sidecar?.status(),
-        services: Object.fromEntries(
-          fleet
-            .instances()
-            .services()
-            .map((service) => [
-              service,
-              (fleet.instances().of(service) ?? []).map(({ key, instance, eligible }) => ({
-                instance,
-                eligible,
-                // Absent: it has none, or had no request yet.
-                circuit: upstreams.circuits.stateOf(key),
-              })),
-            ]),
-        ),
-      }),
-    },
+      isDraining: () => draining,
+      active: () => listener?.active ?? 0,
+    }),
     drain,
     [Symbol.asyncDispose]: once(async () => {
       await drain();
       await owned.disposeAsync();
     }),
   };
-}
-
-/** `users healthy, registered`, or `users unhealthy: ECONNREFUSED, deregistered` */
-function besideOf(sidecar: Sidecar): string {
-  const { service, verdict, reason, registration } = sidecar.status();
-  return `${service} ${verdict}${reason === undefined ? "" : `: ${reason}`}, ${registration}`;
-}
-
-/** `57 applied, live, 0.1 s old` */
-function standingOf({ applied, state, stalenessMs, poisoned }: ReplicaStatus): string {
-  const age =
-    stalenessMs === undefined ? "of unknown age" : `${(stalenessMs / 1000).toFixed(1)} s old`;
-  const refused = poisoned === undefined ? "" : `, ${poisoned.count} refused`;
-  return `${applied} applied, ${state}, ${age}${refused}`;
-}
-
-/** `all kept`, or `revocations not kept: ENOSPC: no space left on device, write` */
-function keptOf(fleet: Fleet): string {
-  const troubles = Object.entries(fleet.notKept()).flatMap(([journal, trouble]) =>
-    trouble === undefined ? [] : [`${journal} not kept: ${trouble}`],
-  );
-  return troubles.length === 0 ? "all kept" : troubles.join("; ");
 }
