@@ -3,10 +3,12 @@ import type { AuthPolicy, Config } from "@tocsin/shared/contract";
 import type { Identity, Presented } from "./identity.ts";
 import { anonymous } from "./principal.ts";
 import type { Principal } from "./principal.ts";
+import { Sessions } from "./sessions/sessions.ts";
+import type { SessionsOptions } from "./sessions/sessions.ts";
 import { Tokens } from "./tokens.ts";
 import type { TokensOptions } from "./tokens.ts";
 
-export type IdentityOptions = TokensOptions;
+export type IdentityOptions = TokensOptions & SessionsOptions;
 
 export interface ConfigurableIdentity extends Identity, AsyncDisposable {
   /**
@@ -25,16 +27,25 @@ export function createIdentity(options: IdentityOptions): ConfigurableIdentity {
 /** Finds out which kind of credential a request has, and has it verified. */
 class Credentials implements ConfigurableIdentity {
   readonly #tokens: Tokens;
+  readonly #sessions: Sessions;
 
   constructor(options: IdentityOptions) {
     this.#tokens = new Tokens(options);
+    this.#sessions = new Sessions(options);
   }
 
-  configure({ issuers }: Config["identity"], options: { readonly production: boolean }): void {
+  configure(
+    { issuers, sessions }: Config["identity"],
+    options: { readonly production: boolean },
+  ): void {
     this.#tokens.configure(issuers, options);
+    this.#sessions.configure(sessions, sessions?.secure ?? options.production);
   }
 
-  identify({ head }: Presented, { mode, via }: AuthPolicy): Principal | Promise<Principal> {
+  identify(request: Presented, { mode, via }: AuthPolicy): Principal | Promise<Principal> {
+    const { head } = request;
+    // Whatever becomes of it, it is not for the upstream.
+    const cookie = this.#sessions.take(head);
     if (mode === "none") return anonymous;
     const { authorization } = head;
     if (authorization !== undefined) {
@@ -42,6 +53,12 @@ class Credentials implements ConfigurableIdentity {
       if (!takes(via, "jwt"))
         throw new Refusal("credential-invalid", { cause: "the route does not take tokens" });
       return this.#tokens.identify(authorization);
+    }
+    // Browsers send it unasked, so whatever a client says of its own accord counts before it.
+    if (cookie !== undefined) {
+      if (!takes(via, "session"))
+        throw new Refusal("credential-invalid", { cause: "the route does not take sessions" });
+      return this.#sessions.identify(cookie, request);
     }
     if (mode === "optional") return anonymous;
     throw new Refusal("credential-missing");
@@ -52,6 +69,6 @@ class Credentials implements ConfigurableIdentity {
   }
 }
 
-function takes(via: AuthPolicy["via"], kind: "jwt"): boolean {
+function takes(via: AuthPolicy["via"], kind: "jwt" | "session"): boolean {
   return via === undefined || via.includes(kind);
 }

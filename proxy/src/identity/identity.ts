@@ -15,6 +15,8 @@ export interface Presented {
     passing: string[];
   };
   readonly origin: { readonly trusted: boolean };
+  /** There is something when it is the handshake of a WebSocket. */
+  readonly switching?: object | undefined;
 }
 
 /** The knowledge behind the `identify` stage: who speaks, and has that been taken back. */
@@ -23,7 +25,7 @@ export interface Identity {
    * Tells whom a request speaks for. Answers at once (no promise) when the credential was verified before.
    *
    * @throws Refusal credential-missing, credential-invalid, credential-expired, credential-revoked; stale-state when the issuer's keys
-   * are not known and cannot be had
+   * are not known and cannot be had; for a session also bad-request, forbidden, session-store-unavailable
    */
   identify(request: Presented, policy: AuthPolicy): Principal | Promise<Principal>;
 }

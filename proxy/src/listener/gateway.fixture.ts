@@ -93,7 +93,13 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   const websockets = new Census();
   const assembled = assemble(config, {
     instances: () => instances,
-    identity: options.identity ?? { identify: () => anonymous },
+    identity: {
+      // As any identity does, so that those of tests need not say it.
+      identify: (request, policy) =>
+        policy.mode === "none"
+          ? anonymous
+          : (options.identity?.identify(request, policy) ?? anonymous),
+    },
     staleness: { revocationsMs: options.revocationsMs ?? (() => 0) },
     upstreams,
     websockets,

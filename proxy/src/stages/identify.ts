@@ -1,7 +1,6 @@
 import { Refusal } from "@tocsin/shared";
 import type { Milliseconds } from "@tocsin/shared";
 import type { Identity } from "../identity/identity.ts";
-import { anonymous } from "../identity/principal.ts";
 import type { Principal } from "../identity/principal.ts";
 import { identified } from "../pipeline/exchange.ts";
 import type { Identified, Routed } from "../pipeline/exchange.ts";
@@ -21,8 +20,7 @@ export interface Staleness {
 export function identify(identity: Identity, staleness: Staleness): Stage<Routed, Identified> {
   return (exchange, next) => {
     const { auth } = exchange.route;
-    // Credentials are not looked at, so a bad one is no reason to refuse.
-    if (auth.mode === "none") return next(identified(exchange, anonymous));
+    // Where credentials are not looked at too: they are not for the upstream.
     const found = identity.identify(exchange, auth);
     return found instanceof Promise
       ? later(exchange, found)

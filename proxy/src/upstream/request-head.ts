@@ -138,7 +138,7 @@ const traceparentPattern = /^(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 const emptyTrace = /^..-(?:0{32}-|.{33}0{16}-)/;
 
 /** Fields that decide over a request here; taking them out for the upstream alone would split what we see from what it sees. */
-const essential = new Set(["host", "authorization", "content-length"]);
+const essential = new Set(["host", "authorization", "cookie", "content-length"]);
 
 /** Fields named by Connection are hop-by-hop and stop here (RFC 9110 §7.6.1). Ours are added after this. */
 function applyConnection(head: RequestHead, options: string): void {
