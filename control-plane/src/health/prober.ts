@@ -20,7 +20,7 @@ import type { CurrentConfig } from "../catalogue/current-config.ts";
 import type { State } from "../sync/state.ts";
 import type { Peers, Renewal } from "../leader/peers.ts";
 import type { Brake } from "./brake.ts";
-import { isNeeded, saysQuorum, standing } from "./standing.ts";
+import { healthKey, isNeeded, saysQuorum, Standing } from "./standing.ts";
 import type { Quorum } from "./quorum.ts";
 import { ownerOf } from "./rendezvous.ts";
 import { knownInstances } from "./roster.ts";
@@ -83,6 +83,7 @@ export function startProber(options: ProberOptions): Prober {
     look: ask = probe,
   } = options;
   const watched = new Map<string, Watched>();
+  const standing = new Standing(state);
   let closed = false;
 
   function policyOf(instance: InstanceEntry): HealthPolicy {
@@ -103,7 +104,9 @@ export function startProber(options: ProberOptions): Prober {
   function review(): void {
     if (closed) return;
     const known = new Map<string, InstanceEntry>();
-    for (const instance of knownInstances(state, config)) {
+    const instances = knownInstances(state, config);
+    standing.review(instances);
+    for (const instance of instances) {
       if (instance.state === "active" && ownerOf(healthKey(instance), peers.live()) === node)
         known.set(`${instance.service}.${instance.instance}.${instance.boot}`, instance);
     }
@@ -124,18 +127,18 @@ export function startProber(options: ProberOptions): Prober {
       }
       before?.cancel();
       before?.stop.abort(new Error("moved"));
-      const held = state.health.get(healthKey(instance))?.value;
+      const held = standing.of(instance);
       const one: Watched = {
         instance,
         // What was decided for this very life before this node began still counts; not what was found at another address, where the
         // first probe decides anew.
         judgement: new Judgement(
-          moved || held?.boot !== instance.boot
+          moved
             ? undefined
             : // Its probes were good when circuits took it out.
-              saysQuorum(held.reason)
+              saysQuorum(held?.reason)
               ? "healthy"
-              : held.verdict,
+              : held?.verdict,
         ),
         stop: new AbortController(),
         cancel: () => {},
@@ -183,10 +186,10 @@ export function startProber(options: ProberOptions): Prober {
     if (judgement.verdict !== "healthy") return judgement;
     const out = quorum.outOf(instance);
     if (out !== undefined)
-      return isNeeded(instance, knownInstances(state, config), (other) => standing(state, other))
+      return isNeeded(instance, knownInstances(state, config), (other) => standing.of(other))
         ? judgement
         : { verdict: "unhealthy", reason: out.reason };
-    const { verdict, reason } = standing(state, instance) ?? {};
+    const { verdict, reason } = standing.of(instance) ?? {};
     // This node does not know yet what the one knew that wrote it.
     return quorum.settling && saysQuorum(reason) ? { verdict, reason } : judgement;
   }
@@ -196,7 +199,7 @@ export function startProber(options: ProberOptions): Prober {
     const { instance, judgement, stop } = one;
     const { verdict, reason } = verdictOf(one);
     const held = state.health.get(healthKey(instance));
-    const before = standing(state, instance);
+    const before = standing.of(instance);
     const stands = before?.verdict;
     if (verdict === "healthy") delete one.held;
     if (verdict === undefined) return;
@@ -353,8 +356,4 @@ function targetOf(instance: InstanceEntry, policy: HealthPolicy): ProbeTarget {
 
 function wantsAgain({ declaring }: Watched): boolean {
   return declaring === "again";
-}
-
-function healthKey(instance: InstanceEntry): string {
-  return `${instance.service}.${instance.instance}`;
 }

@@ -1,6 +1,14 @@
 /** What stands in the journal about an instance, and who said it: probes, or the circuits of proxies together. */
 import type { InstanceEntry, VerdictEntry } from "@tocsin/shared/contract";
+import type { Recorded } from "@tocsin/shared/journal";
 import type { State } from "../sync/state.ts";
+
+export function healthKey({
+  service,
+  instance,
+}: Pick<InstanceEntry, "service" | "instance">): string {
+  return `${service}.${instance}`;
+}
 
 const begins = "circuit open on ";
 
@@ -13,13 +21,43 @@ export function saysQuorum(reason: string | undefined): boolean {
   return reason?.startsWith(begins) ?? false;
 }
 
-/** Undefined: nothing about this very life. */
-export function standing(
-  state: Pick<State, "health">,
-  { service, instance, boot }: InstanceEntry,
-): VerdictEntry | undefined {
-  const found = state.health.get(`${service}.${instance}`)?.value;
-  return found?.boot === boot ? found : undefined;
+/** What stands in the journal about the instances that there are. */
+export class Standing {
+  readonly #state: Pick<State, "health">;
+  /** By name: the life that each lives. */
+  #lives: ReadonlyMap<string, string> = new Map();
+  /** What stood about lives when they ended. */
+  readonly #over = new Map<string, Recorded>();
+
+  constructor(state: Pick<State, "health">) {
+    this.#state = state;
+  }
+
+  /**
+   * Takes note of who there is. Proxies forget the verdict on a life with the life: should an instance come back and call itself by
+   * the same one, what stands about it does not count, and has to be written again.
+   */
+  review(instances: readonly InstanceEntry[]): void {
+    const lives = new Map(instances.map((instance) => [healthKey(instance), instance.boot]));
+    for (const { value, recorded } of this.#state.health.values()) {
+      const key = healthKey(value);
+      if (lives.get(key) === value.boot) continue;
+      // A verdict may come before the catalogue tells of that life.
+      if (this.#lives.size === 0 || this.#lives.get(key) === value.boot)
+        this.#over.set(key, recorded);
+    }
+    this.#lives = lives;
+  }
+
+  /** Undefined: nothing about this very life. */
+  of(instance: InstanceEntry): VerdictEntry | undefined {
+    const key = healthKey(instance);
+    const found = this.#state.health.get(key);
+    if (found?.value.boot !== instance.boot) return undefined;
+    const over = this.#over.get(key);
+    const { sequence, epoch } = found.recorded;
+    return over?.sequence === sequence && over.epoch === epoch ? undefined : found.value;
+  }
 }
 
 /**
