@@ -11,6 +11,8 @@ import {
   type Secret,
 } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
+import type { SessionStore } from "@tocsin/shared/sessions";
+import { RevocationItem } from "@tocsin/shared/contract";
 import { journalNames, type Journals } from "@tocsin/shared/journal";
 import { startAdmin } from "./admin/server.ts";
 import { CurrentConfig } from "./catalogue/current-config.ts";
@@ -23,11 +25,14 @@ import { Roster } from "./health/roster.ts";
 import { Leader } from "./leader/leader.ts";
 import { Peers } from "./leader/peers.ts";
 import { createMetrics } from "./metrics.ts";
+import { check } from "./read-body.ts";
 import { serveLeases } from "./registry/bus-requests.ts";
 import { Reaper } from "./registry/reaper.ts";
 import { Registry } from "./registry/registry.ts";
 import { Services } from "./registry/services.ts";
 import { Revocations } from "./revocation/revocations.ts";
+import { serveSessions } from "./sessions/bus-requests.ts";
+import { Sessions } from "./sessions/sessions.ts";
 import { startBeacon } from "./sync/beacon.ts";
 import { fleetOf, standingOf } from "./sync/fleet.ts";
 import { Orders } from "./sync/orders.ts";
@@ -46,6 +51,8 @@ export interface ControlPlaneOptions {
   readonly admin: Address & { readonly token: Secret };
   /** What `${NAME}` in a config refers to. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where sessions are kept; whoever gives it ends it. Absent: nowhere. */
+  readonly sessions?: SessionStore | undefined;
   /** Looks at an instance. Default: over the network. */
   readonly probe?: typeof probe;
   /** Applied at the start, where it differs from what is applied. */
@@ -108,12 +115,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }),
   );
   const revocations = new Revocations({ orders, config, clock, log });
+  const sessions = new Sessions({
+    store: options.sessions,
+    config,
+    revoke: (sids, { reason, waitMs }) => {
+      const items = sids.map((sid) => check(RevocationItem, { kind: "session", sid, reason }));
+      return revocations.revoke({ kind: "many", items }, waitMs);
+    },
+    clock,
+    log,
+  });
   const services = new Services(state, config, registry.leases, prober, quorum);
   const admin = stack.use(
     await startAdmin({
       ...options.admin,
       version,
-      parts: { config, registry, services, revocations, proxies, peers, journals, clock },
+      parts: { config, registry, services, revocations, sessions, proxies, peers, journals, clock },
       notReady: () => {
         const lagging = journalNames.filter(
           (name) => state.replica(name).status().state !== "live",
@@ -126,6 +143,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   );
   // Requests of services are taken when everything that they need stands.
   stack.use(await serveLeases(bus, registry, log));
+  stack.use(await serveSessions(bus, sessions, log));
 
   const owned = stack.move();
   return {

@@ -73,6 +73,12 @@ export function sidecarPermissionsOf(name: string, service: string): Permissions
   return union([permissionsOf("proxy", name), { publish, subscribe: [] }]);
 }
 
+/** A service that signs people in: it makes, lists and ends sessions, of anybody. */
+export function signInPermissionsOf(service: string): Permissions {
+  const { publish, subscribe } = permissionsOf("service", service);
+  return { publish: [...publish, `tocsin.v1.session.*.${service}`], subscribe };
+}
+
 /** What several may, each once: a leaf server's user at the hub, which bounds everybody behind the leaf. */
 export function union(all: readonly Permissions[]): Permissions {
   return {

@@ -4,7 +4,8 @@
  *   node deploy/nats/users.ts DIRECTORY control-plane:cp-1 proxy:proxy-eu-1 service:users operator:alice \
  *     leaf:host-7=proxy:proxy-eu-2,service:content
  *
- * A sidecar is written as `sidecar:NODE:SERVICE`: a proxy that registers that service.
+ * A sidecar is written as `sidecar:NODE:SERVICE`: a proxy that registers that service. A service that signs people in is written as
+ * `service:NAME:sessions`: it may make, list and end sessions too.
  *
  * - `ROLE-NAME.nk`: the seed, for `TOCSIN_NATS_CREDENTIALS` of that process alone (mode 600).
  * - `users.conf`: the hub's users, for `production.conf`.
@@ -23,6 +24,7 @@ import {
   permissionsOf,
   roles,
   sidecarPermissionsOf,
+  signInPermissionsOf,
   union,
   type Permissions,
   type Role,
@@ -43,10 +45,12 @@ function memberOf(text: string): Member {
   const [role, name, service, ...more] = text.split(":");
   if (role === "sidecar" && isName(name) && isName(service) && more.length === 0)
     return { role, name, permissions: sidecarPermissionsOf(name, service) };
+  if (role === "service" && isName(name) && service === "sessions" && more.length === 0)
+    return { role, name, permissions: signInPermissionsOf(name) };
   const known = roles.find((each) => each === role);
   if (known === undefined || !isName(name) || service !== undefined)
     throw new Error(
-      `not ROLE:NAME with a role of ${roles.join(", ")}, and not sidecar:NODE:SERVICE: ${JSON.stringify(text)}`,
+      `not ROLE:NAME with a role of ${roles.join(", ")}, and neither sidecar:NODE:SERVICE nor service:NAME:sessions: ${JSON.stringify(text)}`,
     );
   return { role: known, name, permissions: permissionsOf(known, name) };
 }

@@ -2,6 +2,7 @@
 import type { NodeName } from "@tocsin/shared";
 import { journalNames } from "@tocsin/shared/journal";
 import type { ReplicaStatus } from "@tocsin/shared/replica";
+import type { SessionStore } from "@tocsin/shared/sessions";
 import type { ProbeContents } from "./probes/probes.ts";
 import type { Sidecar } from "./sidecar/sidecar.ts";
 import type { Fleet } from "./state/fleet.ts";
@@ -13,6 +14,8 @@ export interface ProbeSources {
   readonly fleet: Fleet;
   readonly upstreams: Pick<Upstreams, "circuits">;
   readonly sidecar: Sidecar | undefined;
+  /** Where sessions are kept. */
+  readonly sessions: SessionStore | undefined;
   readonly metrics: ProbeContents["metrics"];
   readonly isDraining: () => boolean;
   /** Exchanges that are not over. */
@@ -20,7 +23,9 @@ export interface ProbeSources {
 }
 
 export function probeContents(sources: ProbeSources): ProbeContents {
-  const { node, version, fleet, upstreams, sidecar, metrics, isDraining, active } = sources;
+  const { node, version, fleet, upstreams, sidecar, sessions, metrics, isDraining, active } =
+    sources;
+  const hasSessions = () => fleet.config()?.config.identity.sessions !== undefined;
   return {
     ready: [
       { name: "draining", reason: () => (isDraining() ? "draining" : undefined) },
@@ -38,6 +43,12 @@ export function probeContents(sources: ProbeSources): ProbeContents {
       ...(sidecar === undefined
         ? []
         : [{ name: "service", reason: () => undefined, detail: () => besideOf(sidecar) }]),
+      // Without the store everybody else is served as well as ever.
+      {
+        name: "sessions",
+        reason: () => undefined,
+        detail: () => (hasSessions() ? sessionsOf(sessions) : "none in the config"),
+      },
       // A proxy whose disk is full serves as well as ever; it is a restart that would find less.
       { name: "disk", reason: () => undefined, detail: () => keptOf(fleet) },
     ],
@@ -51,6 +62,9 @@ export function probeContents(sources: ProbeSources): ProbeContents {
       journals: fleet.replicas(),
       notKept: fleet.notKept(),
       sidecar: sidecar?.status(),
+      sessions: hasSessions()
+        ? { store: sessions?.place, trouble: troubleOf(sessions) }
+        : undefined,
       services: Object.fromEntries(
         fleet
           .instances()
@@ -81,6 +95,19 @@ function standingOf({ applied, state, stalenessMs, poisoned }: ReplicaStatus): s
     stalenessMs === undefined ? "of unknown age" : `${(stalenessMs / 1000).toFixed(1)} s old`;
   const refused = poisoned === undefined ? "" : `, ${poisoned.count} refused`;
   return `${applied} applied, ${state}, ${age}${refused}`;
+}
+
+/** `kept in Redis at 10.0.0.7:6379/0`, with `degraded: no answer within 250 ms` behind it when they cannot be looked up */
+function sessionsOf(store: SessionStore | undefined): string {
+  const trouble = troubleOf(store);
+  const degraded = trouble === undefined ? "" : `degraded: ${trouble}`;
+  return store === undefined
+    ? degraded
+    : `kept in ${store.place}${degraded === "" ? "" : `, ${degraded}`}`;
+}
+
+function troubleOf(store: SessionStore | undefined): string | undefined {
+  return store === undefined ? "TOCSIN_REDIS_URL is not set" : store.trouble;
 }
 
 /** `all kept`, or `revocations not kept: ENOSPC: no space left on device, write` */

@@ -14,6 +14,7 @@ import type { Bus } from "@tocsin/shared/bus";
 import { Config } from "@tocsin/shared/contract";
 import { journalNames, type JournalName } from "@tocsin/shared/journal";
 import type { ReplicaStatus } from "@tocsin/shared/replica";
+import type { SessionStore } from "@tocsin/shared/sessions";
 import { createIdentity } from "./identity/create.ts";
 import { startListener, type Listener } from "./listener/listener.ts";
 import type { BoundAddress } from "./listener/bind.ts";
@@ -54,6 +55,8 @@ export interface CoreOptions {
   readonly drainTimeoutMs: Milliseconds;
   /** It stands beside one service. Absent: it serves all of them. */
   readonly sidecar?: SidecarOptions;
+  /** Where sessions are kept; whoever gives it ends it. Absent: nowhere, and each of them is refused. */
+  readonly sessions?: SessionStore | undefined;
 }
 
 export interface ProxyOptions extends CoreOptions {
@@ -164,6 +167,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
         .map(({ instance: { service, instance }, state }) => ({ service, instance, state })),
       retries: upstreams.retries.read(),
     }),
+    hasSessions: () => fleet.config()?.config.identity.sessions !== undefined,
   });
   const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));
   const websockets = new Census();
@@ -193,7 +197,14 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   upstreams.evidence.onFirst(() => findings.urge());
   upstreams.circuits.onChange(() => findings.circuitChanged());
   const identity = stack.use(
-    createIdentity({ clock, random, log, revocations: fleet.revocations }),
+    createIdentity({
+      clock,
+      random,
+      log,
+      revocations: fleet.revocations,
+      sessions: options.sessions,
+      onSessionLookup: (outcome, storeMs) => metrics.sessions.count(outcome, storeMs),
+    }),
   );
 
   const { accessLines } = options;
@@ -303,6 +314,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       fleet,
       upstreams,
       sidecar,
+      sessions: options.sessions,
       metrics,
       isDraining: () => draining,
       active: () => listener?.active ?? 0,

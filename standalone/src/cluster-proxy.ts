@@ -3,6 +3,7 @@ import { once, systemClock, systemRandom } from "@tocsin/shared";
 import { proxyOptions } from "./names.ts";
 import { connectedPatienceMs, natsBus } from "./nats-bus.ts";
 import type { Prelude } from "./prelude.ts";
+import { clusterSessions } from "./session-store.ts";
 import { version } from "./version.ts";
 
 /** A proxy of a cluster. Starts without NATS too: with its last good snapshot, or not ready until it hears one. */
@@ -24,6 +25,7 @@ export async function startClusterProxy(
       ...proxyOptions(settings),
       node,
       bus,
+      ...(await clusterSessions(stack, settings, log, "proxy")),
       log,
       accessLines: (lines) => log.lines(lines),
       stateDirectory: settings.TOCSIN_STATE_DIR,

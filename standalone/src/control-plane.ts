@@ -3,10 +3,12 @@ import { once, systemClock, systemRandom } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import type { Journals } from "@tocsin/shared/journal";
 import { openNatsJournals } from "@tocsin/shared/nats";
+import type { SessionStore } from "@tocsin/shared/sessions";
 import type { AdminToken } from "./admin-token.ts";
 import { controlPlaneName } from "./names.ts";
 import { natsBus } from "./nats-bus.ts";
 import { NotStarted, type Prelude } from "./prelude.ts";
+import { clusterSessions } from "./session-store.ts";
 import { version } from "./version.ts";
 
 /** What a control plane is started with, beside its bus. */
@@ -27,7 +29,8 @@ export async function startClusterControlPlane(
     await natsBus(settings, "control-plane", controlPlaneName(settings), options, signal),
   );
   const { journals } = stack.use(await openNatsJournals({ bus, clock: systemClock, log, signal }));
-  const controlPlane = stack.use(await controlPlaneOn(bus, journals, options));
+  const { sessions } = await clusterSessions(stack, settings, log, "control-plane");
+  const controlPlane = stack.use(await controlPlaneOn(bus, journals, options, sessions));
   const owned = stack.move();
   return { controlPlane, [Symbol.asyncDispose]: once(() => owned.disposeAsync()) };
 }
@@ -41,6 +44,7 @@ export async function controlPlaneOn(
   bus: Bus,
   journals: Journals,
   options: ControlPlaneStart,
+  sessions: SessionStore | undefined,
 ): Promise<ControlPlane> {
   const { settings, log, config, environment, adminToken } = options;
   try {
@@ -51,6 +55,7 @@ export async function controlPlaneOn(
       node: controlPlaneName(settings),
       bus,
       journals,
+      sessions,
       log: log.child({ part: "control-plane" }),
       admin: { ...settings.TOCSIN_ADMIN_LISTEN, token: adminToken.token },
       environment,

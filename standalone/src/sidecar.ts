@@ -5,6 +5,7 @@ import { once, systemClock, systemRandom, type Settings } from "@tocsin/shared";
 import { proxyOptions } from "./names.ts";
 import { connectedPatienceMs, natsBus } from "./nats-bus.ts";
 import type { Prelude } from "./prelude.ts";
+import { clusterSessions } from "./session-store.ts";
 import { advertisedUrl } from "./sidecar-address.ts";
 import { SidecarRegistrar } from "./sidecar-registrar.ts";
 import { besideOf } from "./sidecar-word.ts";
@@ -41,6 +42,7 @@ export async function startSidecar(
       ...proxyOptions(settings),
       node,
       bus,
+      ...(await clusterSessions(stack, settings, log, "proxy")),
       log,
       accessLines: (lines) => log.lines(lines),
       stateDirectory: settings.TOCSIN_STATE_DIR,

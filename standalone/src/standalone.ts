@@ -5,6 +5,7 @@ import { once, systemClock, systemRandom } from "@tocsin/shared";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
 import { controlPlaneOn, type ControlPlaneStart } from "./control-plane.ts";
 import { proxyOptions } from "./names.ts";
+import { sessionPatienceMs, sessionStore } from "./session-store.ts";
 import { version } from "./version.ts";
 
 export interface Standalone extends AsyncDisposable {
@@ -23,7 +24,14 @@ export async function startStandalone(
   const { journals } = stack.use(
     await openEmbeddedStore(directory, { bus, clock: systemClock, log }),
   );
-  const controlPlane = stack.use(await controlPlaneOn(bus, journals, options));
+  const sessions = await sessionStore(
+    settings,
+    log,
+    sessionPatienceMs.proxy,
+    options.journalDirectory ?? settings.TOCSIN_STATE_DIR,
+  );
+  stack.use(sessions);
+  const controlPlane = stack.use(await controlPlaneOn(bus, journals, options, sessions));
   // No last good snapshot: the journal of this very process is the truth, a file beside it could only be older.
   const proxy = stack.use(
     await startProxy({
@@ -32,6 +40,7 @@ export async function startStandalone(
       version,
       ...proxyOptions(settings),
       bus,
+      sessions,
       log: log.child({ part: "proxy" }),
       accessLines: (lines) => log.lines(lines),
     }),

@@ -60,6 +60,7 @@ function describe(operation: Operation): object {
     waits,
     tries,
     pages,
+    asks = {},
     repeats,
   } = operation;
   const parameters: object[] = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
@@ -88,6 +89,8 @@ function describe(operation: Operation): object {
     const after = "Go on behind this position: `next` of the page before.";
     parameters.push({ name: "after", in: "query", description: after, schema });
   }
+  for (const [name, description] of Object.entries(asks))
+    parameters.push({ name, in: "query", description, schema: { type: "string" } });
   if (repeats) {
     const description = "Names the operation: repeating it with the same key has one effect.";
     parameters.push({

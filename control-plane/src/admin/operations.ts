@@ -28,8 +28,10 @@ import type { Services } from "../registry/services.ts";
 import { pageOf } from "../revocation/listing.ts";
 import { readOrder } from "../revocation/read-order.ts";
 import type { Revocations } from "../revocation/revocations.ts";
+import type { Sessions } from "../sessions/sessions.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
+import { sessionOperations } from "./session-operations.ts";
 import { dryRunOf, pageQueryOf, waitOf, type Query } from "./query.ts";
 
 export interface AdminParts {
@@ -37,6 +39,7 @@ export interface AdminParts {
   readonly registry: Registry;
   readonly services: Services;
   readonly revocations: Revocations;
+  readonly sessions: Sessions;
   readonly proxies: Proxies;
   readonly peers: Peers;
   readonly journals: Journals;
@@ -74,6 +77,8 @@ export interface Operation {
   readonly repeats?: true;
   /** Takes `?limit=` and `?after=`. */
   readonly pages?: true;
+  /** Further parameters of the query, each with what it is. */
+  readonly asks?: Readonly<Record<string, string>>;
   /** The largest body, in bytes. Default {@link bodyLimit}. */
   readonly bodyLimit?: number;
   /** Other types of body than JSON, each with what it is. */
@@ -268,6 +273,7 @@ export const operations: readonly Operation[] = [
       }
     },
   },
+  ...sessionOperations,
   {
     method: "GET",
     path: "/v1/control-planes",

@@ -175,6 +175,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
         ...(operation.waits ? ["wait"] : []),
         ...(operation.tries ? ["dryRun"] : []),
         ...(operation.pages ? ["limit", "after"] : []),
+        ...Object.keys(operation.asks ?? {}),
       ]);
       const { status, body, headers } = await operation.run(
         {

@@ -4,6 +4,7 @@ import { Secret, silentLog, systemClock, systemRandom, type Clock, type Log } fr
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
 import type { Bus } from "@tocsin/shared/bus";
 import type { Journals } from "@tocsin/shared/journal";
+import type { SessionStore } from "@tocsin/shared/sessions";
 import { startControlPlane } from "../control-plane.ts";
 
 export const adminToken = "0123456789abcdef0123456789abcdef";
@@ -40,6 +41,8 @@ export interface TestNodeOptions {
   readonly clock?: Clock;
   /** Default: embedded ones of its own. */
   readonly store?: { readonly bus: Bus; readonly journals: Journals };
+  /** Where sessions are kept. Default: nowhere. */
+  readonly sessions?: SessionStore;
   /** Puts something between the node and its journals. */
   readonly journals?: (real: Journals) => Journals;
 }
@@ -60,6 +63,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       log,
       admin: { host: "127.0.0.1", port: 0, token: new Secret(adminToken) },
       environment: {},
+      sessions: options.sessions,
       ...(options.probe === undefined ? {} : { probe: options.probe }),
       ...(options.source === undefined ? {} : { config: { source: options.source, name: "test" } }),
     }),

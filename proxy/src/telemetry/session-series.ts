@@ -1,4 +1,5 @@
 import type { Registry } from "@prometheus-io/client";
+import type { Milliseconds } from "@tocsin/shared";
 import { buckets, expose } from "./exposition.ts";
 import { Histogram } from "./series.ts";
 
@@ -10,6 +11,11 @@ export class SessionSeries {
   readonly counts: Record<SessionLookup, number> = { cached: 0, found: 0, unknown: 0, failed: 0 };
   /** How long the store took, failures included. */
   readonly store = new Histogram();
+
+  count(outcome: SessionLookup, storeMs?: Milliseconds): void {
+    this.counts[outcome] += 1;
+    if (storeMs !== undefined) this.store.observe(storeMs / 1_000);
+  }
 }
 
 /** @param isUsed nothing is told where there are no sessions */

@@ -42,6 +42,10 @@ export const subjects = {
   lease: (verb: LeaseVerb, service: ServiceName, instance: InstanceName) =>
     `${root}.${verb}.${assertName(service)}.${assertName(instance)}`,
   leases: (verb: LeaseVerb) => `${root}.${verb}.>`,
+  /** Requests of a service that signs people in. Open at the end as {@link subjects.leases} are. */
+  session: (verb: SessionVerb, service: ServiceName) =>
+    `${root}.session.${verb}.${assertName(service)}`,
+  sessions: `${root}.session.>`,
 } as const;
 
 /**
@@ -71,6 +75,19 @@ export function leaseOf(
 
 /** `collect`: say what you hold of the journals that are named. `heartbeat`: say now where you stand. */
 export type ProxyVerb = "collect" | "heartbeat";
+
+/** Which service asks for what about sessions, by the subject as {@link ackOf}; a name that is none is left in. */
+export function sessionRequestOf(
+  subject: string,
+): { verb: SessionVerb; service: string } | undefined {
+  const [word, service, ...more] = subject.slice(`${root}.session.`.length).split(".");
+  const verb = sessionVerbs.find((each) => each === word);
+  if (!subject.startsWith(`${root}.session.`) || more.length > 0) return undefined;
+  return verb === undefined || service === undefined ? undefined : { verb, service };
+}
+
+const sessionVerbs = ["create", "list", "end"] as const;
+export type SessionVerb = (typeof sessionVerbs)[number];
 
 export type LeaseVerb = "register" | "renew" | "deregister";
 

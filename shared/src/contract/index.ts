@@ -72,4 +72,14 @@ export {
 export { addressGroup } from "./address-group.ts";
 export { addressSet, Duration, isAddressBlock, parseSize, Size, unmapped } from "./units.ts";
 export { inconsistencies } from "./references.ts";
+export {
+  NewSession,
+  SessionEnd,
+  SessionList,
+  SessionMade,
+  SessionQuestion,
+  SessionsEnded,
+  SessionView,
+} from "./session-api.ts";
+export type { NewSessionInput } from "./session-api.ts";
 export { isSecureCookie, SessionPolicy } from "./sessions.ts";

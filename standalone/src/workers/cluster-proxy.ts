@@ -6,6 +6,7 @@ import { formatAddress, once, systemClock, systemRandom, type Milliseconds } fro
 import { proxyOptions, workerDrainMs } from "../names.ts";
 import { connectedPatienceMs, natsBus } from "../nats-bus.ts";
 import type { Prelude } from "../prelude.ts";
+import { clusterSessions } from "../session-store.ts";
 import { version } from "../version.ts";
 import { Crew } from "./crew.ts";
 import { clusterFork } from "./fork.ts";
@@ -45,6 +46,7 @@ export async function startWorkersProxy(
       ...proxyOptions(settings),
       node,
       bus: voice.keeperBus(),
+      ...(await clusterSessions(stack, settings, log, "proxy")),
       log,
       stateDirectory: settings.TOCSIN_STATE_DIR,
     }),

@@ -10,6 +10,7 @@ import {
 } from "@tocsin/shared";
 import { journalNames } from "@tocsin/shared/journal";
 import { proxyOptions } from "../names.ts";
+import { clusterSessions } from "../session-store.ts";
 import { version } from "../version.ts";
 import { IpcBus } from "./ipc-bus.ts";
 import type { Line } from "./line.ts";
@@ -34,6 +35,7 @@ export async function runWorker({ settings, log, line, end }: WorkerOptions): Pr
     reject: isBroken,
   } = Promise.withResolvers<ProxyCore>();
   let core: ProxyCore | undefined;
+  const stack = new AsyncDisposableStack();
 
   const fail = (error: unknown) => {
     log.error({ cause: messageOf(error) }, "worker cannot go on");
@@ -51,6 +53,7 @@ export async function runWorker({ settings, log, line, end }: WorkerOptions): Pr
     await proxy.drain(noticeMs);
     const samples = await proxy.samples();
     await proxy[Symbol.asyncDispose]();
+    await stack.disposeAsync();
     log.flush();
     line.say({ kind: "over", samples });
   }
@@ -87,6 +90,7 @@ export async function runWorker({ settings, log, line, end }: WorkerOptions): Pr
       version,
       ...proxyOptions(settings),
       bus,
+      ...(await clusterSessions(stack, settings, log, "proxy")),
       log,
       accessLines: (lines) => log.lines(lines),
       stateDirectory: settings.TOCSIN_STATE_DIR,
