@@ -11,6 +11,7 @@ import type { RoutesOptions } from "./commands/routes.ts";
 import type { ServeOptions } from "./commands/serve.ts";
 import { addLaterCommands } from "./later.ts";
 import type { RequestOptions } from "./route-request.ts";
+import { addSessions } from "./session-words.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 export interface Program {
@@ -56,6 +57,7 @@ export function createProgram(terminal: Terminal): Program {
   addConfig(group("config", "the declarative config: validate, apply, show"), running);
   addLooking(group, running);
   addRevoking(group, running);
+  addSessions(group, running, wait);
   program
     .command("healthcheck")
     .description("ask a probe whether all is well; for container health checks")
@@ -75,10 +77,10 @@ type Action<Options, Given extends readonly unknown[]> = (
   invocation: Invocation<Options>,
   ...given: Given
 ) => Promise<ExitCode>;
-type Running = <Options, Given extends readonly unknown[]>(
+export type Running = <Options, Given extends readonly unknown[]>(
   run: Action<Options, Given>,
 ) => (...given: unknown[]) => Promise<void>;
-type Group = (name: string, description: string) => Command;
+export type Group = (name: string, description: string) => Command;
 
 function addServing(program: Command, running: Running): void {
   const roles = [
