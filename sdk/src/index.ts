@@ -12,3 +12,14 @@ export type {
   StateChange,
 } from "./options.ts";
 export { register } from "./register.ts";
+export { connectSessions } from "./sessions.ts";
+export { SessionsRefused, SessionsUnavailable } from "./session-types.ts";
+export type {
+  EndedSessions,
+  EndOptions,
+  ListedSession,
+  MadeSession,
+  NewSession,
+  Sessions,
+  SessionsOptions,
+} from "./session-types.ts";
