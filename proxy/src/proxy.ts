@@ -202,6 +202,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       random,
       log,
       revocations: fleet.revocations,
+      apiKeys: fleet.apiKeys,
       sessions: options.sessions,
       onSessionLookup: (outcome, storeMs) => metrics.sessions.count(outcome, storeMs),
     }),

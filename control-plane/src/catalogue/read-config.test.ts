@@ -53,7 +53,7 @@ describe("a wrong config", () => {
         "18:5 /routes/2/cache "cache" is not supported yet",
         "20:40 /routes/3/match/methods/0 found "GTE", allowed: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS; did you mean "GET"?",
         "22:43 /routes/3/auth/roles/any found "admin", expected an array",
-        "22:58 /routes/3/auth/via/0 "api-key" is not supported yet",
+        "22:58 /routes/3/auth/via/0 there are no API keys: identity.apiKeys is not set",
         "23:24 /routes/4/match GET /three is already matched by the route "three"",
         "23:53 /routes/4/service the environment variable NOPE is not set, and has no default (\${NOPE:-…})",
       ]

@@ -1,5 +1,7 @@
 import { Refusal } from "@tocsin/shared";
 import type { AuthPolicy, Config } from "@tocsin/shared/contract";
+import { ApiKeys } from "./api-keys/api-keys.ts";
+import type { ApiKeysOptions } from "./api-keys/api-keys.ts";
 import type { Identity, Presented } from "./identity.ts";
 import { anonymous } from "./principal.ts";
 import type { Principal } from "./principal.ts";
@@ -8,7 +10,7 @@ import type { SessionsOptions } from "./sessions/sessions.ts";
 import { Tokens } from "./tokens.ts";
 import type { TokensOptions } from "./tokens.ts";
 
-export type IdentityOptions = TokensOptions & SessionsOptions;
+export type IdentityOptions = TokensOptions & SessionsOptions & ApiKeysOptions;
 
 export interface ConfigurableIdentity extends Identity, AsyncDisposable {
   /**
@@ -28,26 +30,38 @@ export function createIdentity(options: IdentityOptions): ConfigurableIdentity {
 class Credentials implements ConfigurableIdentity {
   readonly #tokens: Tokens;
   readonly #sessions: Sessions;
+  readonly #apiKeys: ApiKeys;
 
   constructor(options: IdentityOptions) {
     this.#tokens = new Tokens(options);
     this.#sessions = new Sessions(options);
+    this.#apiKeys = new ApiKeys(options);
   }
 
   configure(
-    { issuers, sessions }: Config["identity"],
+    { issuers, sessions, apiKeys }: Config["identity"],
     options: { readonly production: boolean },
   ): void {
     this.#tokens.configure(issuers, options);
+    this.#apiKeys.configure(apiKeys);
     this.#sessions.configure(sessions, sessions?.secure ?? options.production);
   }
 
   identify(request: Presented, { mode, via }: AuthPolicy): Principal | Promise<Principal> {
     const { head } = request;
-    // Whatever becomes of it, it is not for the upstream.
+    // Whatever becomes of them, they are not for the upstream.
     const cookie = this.#sessions.take(head);
+    const key = this.#apiKeys.take(head);
     if (mode === "none") return anonymous;
     const { authorization } = head;
+    if (key !== undefined) {
+      // Which of two counts, somebody else could see otherwise.
+      if (authorization !== undefined)
+        throw new Refusal("bad-request", { detail: "both a token and an API key" });
+      if (!takes(via, "api-key"))
+        throw new Refusal("credential-invalid", { cause: "the route does not take API keys" });
+      return this.#apiKeys.identify(key);
+    }
     if (authorization !== undefined) {
       // What a client shows is looked at, or refused: it is never as if it had shown nothing.
       if (!takes(via, "jwt"))
@@ -69,6 +83,6 @@ class Credentials implements ConfigurableIdentity {
   }
 }
 
-function takes(via: AuthPolicy["via"], kind: "jwt" | "session"): boolean {
+function takes(via: AuthPolicy["via"], kind: "jwt" | "session" | "api-key"): boolean {
   return via === undefined || via.includes(kind);
 }

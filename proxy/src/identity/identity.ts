@@ -13,6 +13,8 @@ export interface Presented {
     readonly forwardedProto: string | undefined;
     /** The fields that go on to the upstream, names and values in turn. A credential that is not for the upstream is taken out. */
     passing: string[];
+    /** Names of the fields that `Connection` took out of them, in lower case. */
+    readonly hopByHop?: ReadonlySet<string> | undefined;
   };
   readonly origin: { readonly trusted: boolean };
   /** There is something when it is the handshake of a WebSocket. */
@@ -25,7 +27,8 @@ export interface Identity {
    * Tells whom a request speaks for. Answers at once (no promise) when the credential was verified before.
    *
    * @throws Refusal credential-missing, credential-invalid, credential-expired, credential-revoked; stale-state when the issuer's keys
-   * are not known and cannot be had; for a session also bad-request, forbidden, session-store-unavailable
+   * are not known and cannot be had; bad-request when there is more than one credential; for a session
+   * also forbidden, session-store-unavailable
    */
   identify(request: Presented, policy: AuthPolicy): Principal | Promise<Principal>;
 }

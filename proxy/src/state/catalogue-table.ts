@@ -1,4 +1,5 @@
 import {
+  type ApiKeyEntry,
   assertCatalogueKey,
   CatalogueEntry,
   catalogueKeys,
@@ -7,6 +8,7 @@ import {
 } from "@tocsin/shared/contract";
 import type { Entry, Sequence } from "@tocsin/shared/journal";
 import { EntryRefused, type ReplicaTable } from "@tocsin/shared/replica";
+import { ApiKeyTable } from "../identity/api-keys/table.ts";
 import { KeyedEntries } from "./keyed-entries.ts";
 
 /** A config and its number. */
@@ -18,6 +20,7 @@ export interface AppliedConfig {
 export type CatalogueChange = { readonly key: string; readonly body: string } & (
   | { readonly kind: "config"; readonly applied: AppliedConfig }
   | { readonly kind: "instance"; readonly entry: InstanceEntry }
+  | { readonly kind: "api-key"; readonly entry: ApiKeyEntry }
   | { readonly kind: "leader"; readonly term: number }
   /** `term`: by the leader of that term on its own account. */
   | { readonly kind: "gone"; readonly term: number | undefined }
@@ -45,8 +48,12 @@ export interface CatalogueTable extends ReplicaTable<CatalogueChange> {
   registered(service: string): ReadonlyMap<string, InstanceEntry> | undefined;
   /** Services with instances that registered themselves. */
   services(): Iterable<string>;
+  /** The same object for the whole life of the table. */
+  readonly apiKeys: ApiKeyTable;
   dump(): Uint8Array;
 }
+
+const apiKeyPrefix = catalogueKeys.apiKey("");
 
 export function createCatalogueTable(listeners: CatalogueListeners): CatalogueTable {
   return new Catalogue(listeners);
@@ -54,6 +61,7 @@ export function createCatalogueTable(listeners: CatalogueListeners): CatalogueTa
 
 class Catalogue implements CatalogueTable {
   readonly #listeners: CatalogueListeners;
+  readonly apiKeys = new ApiKeyTable();
   readonly #entries = new KeyedEntries();
   #applied: AppliedConfig | undefined;
   /** Of the last leader that the journal has told of. */
@@ -90,6 +98,8 @@ class Catalogue implements CatalogueTable {
       }
       case "instance":
         return { kind: "instance", key, body, entry };
+      case "api-key":
+        return { kind: "api-key", key, body, entry };
       case "leader":
         return { kind: "leader", key, body, term: entry.term };
       case "fingerprint-key":
@@ -113,6 +123,10 @@ class Catalogue implements CatalogueTable {
         if (before !== undefined && before.boot !== entry.boot) this.#listeners.onGone(before);
         return this.#listeners.onService(entry.service);
       }
+      case "api-key":
+        this.apiKeys.set(change.entry);
+        this.#entries.set(change.key, change.body, sequence);
+        return;
       case "leader":
         this.#term = change.term;
         this.#entries.set(change.key, change.body, sequence);
@@ -123,6 +137,8 @@ class Catalogue implements CatalogueTable {
         // The leader of an earlier term, who did not know that another one had been chosen: the journal's order refuses it.
         if (change.term !== undefined && change.term < this.#term) return;
         this.#entries.delete(change.key);
+        if (change.key.startsWith(apiKeyPrefix))
+          this.apiKeys.delete(change.key.slice(apiKeyPrefix.length));
         const gone = this.#find(change.key);
         if (gone === undefined) return;
         const instances = this.#services.get(gone.service);
@@ -150,8 +166,9 @@ class Catalogue implements CatalogueTable {
     this.#entries.clear();
     if (config !== undefined) this.#entries.set(catalogueKeys.config, config[1], config[0]);
     this.#term = 0;
+    this.apiKeys.clear();
     for (const { change, sequence } of changes) {
-      if (change.kind === "leader") this.apply(change, sequence);
+      if (change.kind === "leader" || change.kind === "api-key") this.apply(change, sequence);
       if (change.kind !== "instance") continue;
       instancesOf(this.#services, change.entry.service).set(change.entry.instance, change.entry);
       this.#entries.set(change.key, change.body, sequence);

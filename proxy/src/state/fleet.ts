@@ -5,6 +5,7 @@ import type { Bus } from "@tocsin/shared/bus";
 import { journalNames, type JournalName } from "@tocsin/shared/journal";
 import type { AppliedOrder, ReplicaStatus, ReplicaTable } from "@tocsin/shared/replica";
 import { RevocationSet } from "@tocsin/shared/revocations";
+import type { ApiKeyTable } from "../identity/api-keys/table.ts";
 import type { Instances } from "../upstream/instances.ts";
 import { createCatalogueTable, type AppliedConfig } from "./catalogue-table.ts";
 import { forgettingTime } from "./expiry.ts";
@@ -41,6 +42,8 @@ export interface Fleet extends AsyncDisposable {
   readonly instances: () => Instances;
   /** What was taken back. The same object for the whole life of the fleet. */
   readonly revocations: RevocationSet;
+  /** The API keys that there are. The same object for the whole life of the fleet. */
+  readonly apiKeys: ApiKeyTable;
   replicas(): Readonly<Record<JournalName, ReplicaStatus>>;
   /** Why not everything that was applied can be kept on disk, journal by journal. */
   notKept(): Readonly<Record<JournalName, string | undefined>>;
@@ -74,6 +77,8 @@ const upkeepMs = 1_000;
 const sweepMs = 250;
 const turnsPerPrune = 60;
 const strayVerdictMs = 600_000;
+/** A key that is used all the time is told once in one or two of these. */
+const usageRoundMs = 30_000;
 
 /** Starts with what is on disk, and follows the bus from there, for as long as it takes. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
@@ -168,7 +173,11 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     revocations: look(replicas.revocations),
   });
   const reports = stack.use(
-    new Reports({ ...options, replicas: () => ofEach((replica) => replica.reported()) }),
+    new Reports({
+      ...options,
+      replicas: () => ofEach((replica) => replica.reported()),
+      usedKeys: () => catalogue.apiKeys.takeUsed(),
+    }),
   );
   stack.use(
     new Holdings({
@@ -200,6 +209,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     if (turns % turnsPerPrune === 0) health.prune(isKnown, strayVerdictMs);
   }
   stack.defer(clock.every(upkeepMs, tidy));
+  stack.defer(clock.every(usageRoundMs, () => catalogue.apiKeys.nextRound()));
   stack.defer(clock.every(sweepMs, () => void revocations.sweep(forgetBefore(), 1)));
 
   const owned = stack.move();
@@ -207,6 +217,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     config: () => catalogue.config(),
     instances: () => board.current(),
     revocations,
+    apiKeys: catalogue.apiKeys,
     replicas: () => ofEach((replica) => replica.status()),
     notKept: () => ofEach((replica) => replica.trouble()),
     ready: () => readiness.now(),

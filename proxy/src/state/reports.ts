@@ -18,6 +18,8 @@ export interface ReportsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly replicas: () => Readonly<Record<JournalName, ReplicaStatus>>;
+  /** API keys that were used and were not told lately. Absent: nobody looks. */
+  readonly usedKeys?: () => readonly string[];
 }
 
 /** Time between two heartbeats. */
@@ -80,6 +82,7 @@ export class Reports implements AsyncDisposable {
   #beat(leaving: boolean): void {
     const { bus, clock, node, boot, version } = this.#options;
     const { catalogue, health, revocations } = this.#options.replicas();
+    const apiKeys = this.#options.usedKeys?.() ?? [];
     const heartbeat: ProxyHeartbeat = {
       v: protocolVersion,
       proxy: node,
@@ -92,6 +95,7 @@ export class Reports implements AsyncDisposable {
         health: reportOf(health),
         revocations: reportOf(revocations),
       },
+      ...(apiKeys.length === 0 ? {} : { apiKeys: [...apiKeys] }),
     };
     bus.publish(subjects.heartbeat("proxy", node), JSON.stringify(heartbeat));
   }

@@ -27,6 +27,8 @@ export class RequestHead {
   tracestate: string | undefined = undefined;
   /** The client takes trailer fields (`TE: trailers`, RFC 9110 §10.1.4). */
   wantsTrailers = false;
+  /** Names that `Connection` took out of {@link RequestHead.passing}, in lower case. */
+  hopByHop: ReadonlySet<string> | undefined = undefined;
   /** Names, values and separators, in bytes. */
   bytes = 0;
   /** Why this request is refused; undefined when its fields are in order. A sentence for the client. */
@@ -146,6 +148,7 @@ function applyConnection(head: RequestHead, options: string): void {
   for (const name of essential) {
     if (named.has(name)) head.fault = `Connection names ${name}`;
   }
+  head.hopByHop = named;
   head.passing = without(head.passing, named);
   if (head.aboutClient) head.aboutClient = without(head.aboutClient, named);
   if (named.has("tracestate")) head.tracestate = undefined;

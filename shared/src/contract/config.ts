@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { Name } from "../names.ts";
+import { ApiKeyPolicy } from "./api-keys.ts";
 import { inconsistencies } from "./references.ts";
 import { HostPattern, methods, Path } from "./route-match.ts";
 import { Auth, Route, WebSocketPolicy } from "./route.ts";
@@ -228,6 +229,9 @@ export const Config = z
     identity: z
       .strictObject({
         issuers: z.array(Issuer).default([]),
+        apiKeys: ApiKeyPolicy.optional().describe(
+          "API keys in a header field. Default: there are none, and the field means nothing.",
+        ),
         sessions: SessionPolicy.optional().describe(
           "Opaque sessions by cookie, kept in Redis, or in a file when standalone. Default: there are none.",
         ),

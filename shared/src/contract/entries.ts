@@ -3,6 +3,7 @@
  * good state stays. Objects are strict on purpose: an unknown field could be a condition that this version does not understand.
  */
 import { z } from "zod";
+import { apiKeyIdPattern } from "../api-keys/id.ts";
 import { Name } from "../names.ts";
 import { protocolVersion } from "./messages.ts";
 
@@ -60,6 +61,56 @@ export const InstanceEntry = z.strictObject({
 });
 export type InstanceEntry = z.infer<typeof InstanceEntry>;
 
+export const ApiKeyId = z.string().regex(apiKeyIdPattern, {
+  error: (issue) =>
+    `${JSON.stringify(issue.input)} is not the id of an API key: 12 of the characters a to z and 2 to 7`,
+});
+
+/** Text that can stand in a header and a log line. */
+export const KeyText = (longest: number) =>
+  z
+    .string()
+    .min(1)
+    .max(longest)
+    .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), {
+      error: "has control characters, or is not well-formed Unicode",
+    });
+
+/** One secret of an API key, by its hash alone. */
+export const ApiKeySecret = z.strictObject({
+  /** SHA-256 of the whole key, in base64url. */
+  hash: z.base64url().length(43),
+  /** When it was made. Whole seconds, downwards: a mark on its principal of that very second covers it. */
+  issuedAt: UnixSeconds,
+  /** From then on it is good no more, because another one took its place. 0: at once, whatever a proxy's clock says. */
+  endsAt: UnixSeconds.optional(),
+  /** Of the operation that made it, so that its repetition is known. */
+  operation: z.base64url().length(22).optional(),
+});
+export type ApiKeySecret = z.infer<typeof ApiKeySecret>;
+
+/** Catalogue, key `api-key.<id>`: whom an API key speaks for, and how it is known. */
+export const ApiKeyEntry = z.strictObject({
+  v,
+  kind: z.literal("api-key"),
+  id: ApiKeyId,
+  /** Counts the changes from 1. */
+  revision: z.int().min(1),
+  principal: KeyText(512),
+  roles: z.array(KeyText(128)).max(100),
+  scopes: z.array(KeyText(128)).max(100),
+  /** Names of quotas. */
+  limits: z.array(Name).max(20),
+  description: KeyText(200).optional(),
+  createdAt: UnixSeconds,
+  expiresAt: UnixSeconds.optional(),
+  /** The newest first. */
+  secrets: z.array(ApiKeySecret).min(1).max(2),
+  /** It was taken back, for ever: an entry of the revocations is forgotten one day, this is not. */
+  revokedAt: UnixSeconds.optional(),
+});
+export type ApiKeyEntry = z.infer<typeof ApiKeyEntry>;
+
 /**
  * Catalogue, key `leader`: which control-plane node does what only one may do. Written when that changes, by compare-and-set; that
  * the leader is alive is told by its heartbeats.
@@ -105,6 +156,7 @@ export type FingerprintKey = z.infer<typeof FingerprintKey>;
 export const CatalogueEntry = z.discriminatedUnion("kind", [
   ConfigEntry,
   InstanceEntry,
+  ApiKeyEntry,
   LeaderEntry,
   FingerprintKey,
   GoneEntry,
@@ -115,6 +167,7 @@ export const catalogueKeys = {
   config: "config",
   leader: "leader",
   fingerprintKey: "fingerprint-key",
+  apiKey: (id: string) => `api-key.${id}`,
   instance: (service: string, instance: string) => `instance.${service}.${instance}`,
 } as const;
 

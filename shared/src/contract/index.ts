@@ -19,6 +19,16 @@ export {
   ServiceView,
 } from "./api.ts";
 export type { RegistrationInput } from "./api.ts";
+export {
+  ApiKeyChecked,
+  ApiKeyMade,
+  ApiKeyPage,
+  ApiKeyRevoked,
+  ApiKeyView,
+  NewApiKey,
+  RotateApiKey,
+} from "./api-key-api.ts";
+export { ApiKeyPolicy } from "./api-keys.ts";
 export { Algorithm, Config, Issuer, Listen, UrlRule } from "./config.ts";
 export { Auth, Fallback, Route, WebSocketPolicy } from "./route.ts";
 export type { AuthPolicy } from "./route.ts";
@@ -36,6 +46,9 @@ export {
 export { bodyless, methods, RouteMatch } from "./route-match.ts";
 export type { Method } from "./route-match.ts";
 export {
+  ApiKeyEntry,
+  ApiKeyId,
+  ApiKeySecret,
   BatchRevocation,
   CatalogueEntry,
   catalogueKeys,

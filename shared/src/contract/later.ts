@@ -5,7 +5,7 @@
 const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
   [/^$/, ["cors", "limits", "caches"]],
   [/^listen$/, ["healthPath"]],
-  [/^identity$/, ["apiKeys", "users"]],
+  [/^identity$/, ["users"]],
   [/^services\.[^.]+$/, ["external", "credentials"]],
   [
     /^routes\.\d+$/,
@@ -13,9 +13,7 @@ const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
   ],
 ];
 
-const laterValues: readonly (readonly [path: RegExp, values: readonly unknown[]])[] = [
-  [/^(routes\.\d+|discovery\.autoRoutes)\.auth\.via\.\d+$/, ["api-key"]],
-];
+const laterValues: readonly (readonly [path: RegExp, values: readonly unknown[]])[] = [];
 
 /** Whether a key is a word of the language that comes later. The path is that of the object which holds the key. */
 export function isLaterKey(path: readonly PropertyKey[], key: string): boolean {

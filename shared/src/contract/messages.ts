@@ -2,6 +2,7 @@
  * What travels on the bus: one schema a message, JSON, `v` in each. Received messages are parsed with these before anything is believed.
  */
 import { z } from "zod";
+import { apiKeyIdPattern } from "../api-keys/id.ts";
 import { Name } from "../names.ts";
 
 export const protocolVersion = 1;
@@ -123,6 +124,8 @@ export const ProxyHeartbeat = z.object({
     health: JournalReport,
     revocations: JournalReport,
   }),
+  /** Ids of API keys that were used lately. Not all of them, and none of them often. */
+  apiKeys: z.array(z.string().regex(apiKeyIdPattern)).max(1_000).optional(),
 });
 export type ProxyHeartbeat = z.infer<typeof ProxyHeartbeat>;
 

@@ -15,6 +15,8 @@ function belongs(key: string, entry: CatalogueEntry): boolean {
       return key === catalogueKeys.config;
     case "instance":
       return key === catalogueKeys.instance(entry.service, entry.instance);
+    case "api-key":
+      return key === catalogueKeys.apiKey(entry.id);
     case "leader":
       return key === catalogueKeys.leader;
     case "fingerprint-key":

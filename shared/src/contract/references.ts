@@ -5,6 +5,7 @@
  * problems are to be told at once.
  */
 
+import { apiKeyProblems } from "./api-keys.ts";
 import { hiding, reachOf } from "./reach.ts";
 import { bodyless, contested, shapeOf, type Claim } from "./route-match.ts";
 import { sessionProblems } from "./session-problems.ts";
@@ -42,6 +43,7 @@ export function inconsistencies(
     ...hiddenRoutes(config, routes, everyMethod),
     ...openKeySets(config),
     ...sessionProblems(config, routes),
+    ...apiKeyProblems(config, routes),
   ];
 }
 

@@ -22,7 +22,7 @@ const AuthPolicy = z.strictObject({
       "required: no credential, no entry. optional: anonymous is fine, a bad credential is not. none: credentials are not looked at.",
     ),
   via: z
-    .array(z.enum(["jwt", "session"]))
+    .array(z.enum(["jwt", "session", "api-key"]))
     .min(1)
     .optional()
     .describe("Kinds of credential that are accepted. Default: every kind that `identity` has."),

@@ -1,3 +1,4 @@
+import { authPlaces } from "./auth-places.ts";
 import type { Inconsistency } from "./references.ts";
 
 type Table = Readonly<Record<string, unknown>>;
@@ -5,24 +6,10 @@ type Table = Readonly<Record<string, unknown>>;
 /** Routes that ask for sessions where there are none, and a cookie that production would send in the open. */
 export function sessionProblems(config: Table, routes: readonly unknown[]): Inconsistency[] {
   const sessions = tableOf(config["identity"])["sessions"];
-  const places: readonly (readonly [unknown, readonly PropertyKey[]])[] = [
-    ...routes.map((route, index) => [tableOf(route)["auth"], ["routes", index, "auth"]] as const),
-    [
-      tableOf(tableOf(config["discovery"])["autoRoutes"])["auth"],
-      ["discovery", "autoRoutes", "auth"],
-    ],
-  ];
   const found: Inconsistency[] = [];
   if (sessions === undefined)
-    for (const [auth, path] of places) {
-      const via = tableOf(auth)["via"];
-      const at = Array.isArray(via) ? via.indexOf("session") : -1;
-      if (at >= 0)
-        found.push({
-          path: [...path, "via", at],
-          message: "there are no sessions: identity.sessions is not set",
-        });
-    }
+    for (const path of authPlaces(config, routes, "session"))
+      found.push({ path, message: "there are no sessions: identity.sessions is not set" });
   if (
     tableOf(sessions)["secure"] === false &&
     (config["environment"] ?? "production") === "production"

@@ -30,6 +30,8 @@ export interface VoiceOptions {
 const keeper = "keeper";
 /** Findings in one report. */
 const inOneReport = 1_000;
+/** API keys in one heartbeat. */
+const keysAtOnce = 1_000;
 
 export class Voice implements Disposable {
   readonly #options: VoiceOptions;
@@ -41,6 +43,8 @@ export class Voice implements Disposable {
   /** Workers that count. */
   readonly #counted = new Set<string>();
   #said: ProxyHeartbeat | undefined;
+  /** API keys that workers have used, not told yet. */
+  readonly #usedKeys = new Set<string>();
 
   constructor(options: VoiceOptions) {
     const { node, bus, clock } = options;
@@ -122,6 +126,7 @@ export class Voice implements Disposable {
     const said = this.#read(ProxyHeartbeat, payload);
     if (said === undefined) return;
     this.#heartbeats.set(member, said);
+    for (const id of said.apiKeys ?? []) this.#usedKeys.add(id);
     const own = this.#heartbeats.get(keeper);
     // Not before the keeper has something to say; it is the node's clock, too.
     if (own === undefined) return;
@@ -134,7 +139,10 @@ export class Voice implements Disposable {
     if (member !== keeper && own.leaving === true) return;
     this.#said = together;
     const { bus, node } = this.#options;
-    bus.publish(subjects.heartbeat("proxy", node), JSON.stringify(together));
+    const apiKeys = [...this.#usedKeys].slice(0, keysAtOnce);
+    for (const id of apiKeys) this.#usedKeys.delete(id);
+    const heartbeat = apiKeys.length === 0 ? together : { ...together, apiKeys };
+    bus.publish(subjects.heartbeat("proxy", node), JSON.stringify(heartbeat));
   }
 
   #report(member: string, payload: string | Uint8Array): void {

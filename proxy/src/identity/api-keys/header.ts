@@ -1,0 +1,56 @@
+import { Refusal } from "@tocsin/shared";
+import type { Presented } from "../identity.ts";
+
+/** The field that carries API keys. */
+export class KeyHeader {
+  /** In lower case; letters, digits and hyphens. */
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /**
+   * Takes the field out of what goes on to the upstream, in every spelling.
+   *
+   * @returns its value; undefined when it is not there
+   * @throws Refusal bad-request when there is more than one, or one that others would read in another way
+   */
+  take(head: Presented["head"]): string | undefined {
+    const { passing, hopByHop } = head;
+    const name = this.#name;
+    // Taken out by the client's own word, it would be as if nothing had been shown (RFC 9110 §7.6.1).
+    if (hopByHop?.has(name)) throw ambiguous(`Connection names ${name}`);
+    for (let index = 0; index + 1 < passing.length; index += 2) {
+      const field = passing[index]!;
+      if (field.length === name.length && this.#is(field)) return this.#takeFrom(head, index);
+    }
+    return undefined;
+  }
+
+  #takeFrom(head: Presented["head"], first: number): string {
+    const { passing } = head;
+    const kept = passing.slice(0, first);
+    let values = 0;
+    for (let index = first; index + 1 < passing.length; index += 2) {
+      const field = passing[index]!;
+      if (field.length === this.#name.length && this.#is(field)) {
+        values += 1;
+        if (field.toLowerCase() !== this.#name)
+          throw ambiguous(`${this.#name} is spelled in a way that only some servers understand`);
+      } else kept.push(field, passing[index + 1]!);
+    }
+    if (values > 1) throw ambiguous(`more than one ${this.#name} field`);
+    head.passing = kept;
+    return passing[first + 1]!;
+  }
+
+  /** The name in any case, and with other characters for hyphens: `X_Api_Key` is the same to CGI (RFC 3875 §4.1.18). */
+  #is(field: string): boolean {
+    return field === this.#name || field.toLowerCase().replace(/[^a-z0-9]/g, "-") === this.#name;
+  }
+}
+
+function ambiguous(detail: string): Refusal {
+  return new Refusal("bad-request", { detail });
+}
