@@ -9,7 +9,7 @@ const laterCommands: Readonly<Record<string, readonly string[]>> = {
   "": ["block", "purge", "keys", "events", "top", "doctor", "completion"],
   config: ["diff", "history", "rollback"],
   services: ["drain", "deregister"],
-  revoke: ["session", "client", "signing-key", "issuer", "api-key"],
+  revoke: ["client", "signing-key", "issuer", "api-key"],
   revocations: ["lift"],
 };
 

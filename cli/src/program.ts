@@ -3,7 +3,11 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
-import type { RevokeTokenOptions, RevokeUserOptions } from "./commands/revoke.ts";
+import type {
+  RevokeSessionOptions,
+  RevokeTokenOptions,
+  RevokeUserOptions,
+} from "./commands/revoke.ts";
 import type { HealthcheckOptions } from "./commands/healthcheck.ts";
 import type { ApplyOptions } from "./commands/config.ts";
 import type { ListOptions } from "./commands/revocations.ts";
@@ -209,7 +213,7 @@ function addRoutes(routes: Command, running: Running): void {
 const collected = (value: string, before: readonly string[] = []) => [...before, value];
 
 function addRevoking(group: Group, running: Running): void {
-  const revoke = group("revoke", "tokens and users; waits until every proxy has applied it");
+  const revoke = group("revoke", "tokens, users, sessions; waits until every proxy has applied it");
   revoke
     .command("token [token]")
     .description("one token: itself, @FILE, - for standard input, or --jti with --issuer")
@@ -240,6 +244,18 @@ function addRevoking(group: Group, running: Running): void {
     .action(
       running<RevokeUserOptions, [string | undefined]>(async (invocation, subject) =>
         (await import("./commands/revoke.ts")).revokeUser(invocation, subject),
+      ),
+    );
+  revoke
+    .command("session <sid>")
+    .description("one session of this gateway, and every token with that sid")
+    .option("--expires-at <when>", "when it is over anyway: Unix seconds or an ISO date")
+    .option("--reason <text>", "why, for the list and the audit")
+    .option("--operation <id>", "repeating an order with the same id has one effect")
+    .addOption(wait())
+    .action(
+      running<RevokeSessionOptions, [string]>(async (invocation, sid) =>
+        (await import("./commands/revoke.ts")).revokeSession(invocation, sid),
       ),
     );
   group("revocations", "what is revoked")

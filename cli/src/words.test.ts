@@ -132,7 +132,6 @@ describe("what comes later", () => {
       "config diff tocsin.yaml",
       "config history",
       "config rollback 3",
-      "revoke session abc",
       "revoke client abc",
       "revoke signing-key k1 --issuer i",
       "revoke issuer i",

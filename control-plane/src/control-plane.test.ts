@@ -293,7 +293,8 @@ describe("orders", () => {
 });
 
 test.each([
-  [{ kind: "session", sid: "x" }, "/kind", "not supported yet"],
+  [{ kind: "client", clientId: "x" }, "/kind", "not supported yet"],
+  [{ kind: "session", sid: "" }, "/sid", "expected string"],
   [{ kind: "token", issuer: "me" }, "/jti", "expected string"],
   [{ kind: "user" }, "/subject", "expected string"],
   [{ kind: "user", subject: "x", isuer: "me" }, "", "isuer"],

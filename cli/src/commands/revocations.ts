@@ -68,12 +68,15 @@ async function read(client: AdminClient, limit: number): Promise<Found> {
 }
 
 function rowOf(revocation: RevocationView): string[] {
-  const { kind, sequence, jti, subject, issuer, issuedBefore, expiresAt, reason, count } =
+  const { kind, sequence, jti, subject, sid, issuer, issuedBefore, expiresAt, reason, count } =
     revocation;
   return [
     String(sequence),
     kind,
-    jti ?? subject ?? (count === undefined ? "" : `${count} that were recovered without names`),
+    jti ??
+      subject ??
+      sid ??
+      (count === undefined ? "" : `${count} that were recovered without names`),
     issuer ?? (kind === "user" ? "any" : ""),
     issuedBefore === undefined ? "" : dateOf(issuedBefore),
     expiresAt === undefined ? "" : dateOf(expiresAt),

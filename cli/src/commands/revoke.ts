@@ -22,6 +22,10 @@ export interface RevokeUserOptions extends OrderOptions {
   readonly file?: string;
 }
 
+export interface RevokeSessionOptions extends OrderOptions {
+  readonly expiresAt?: string;
+}
+
 /** `tocsin revoke token [TOKEN]` */
 export async function revokeToken(
   invocation: Invocation<RevokeTokenOptions>,
@@ -73,6 +77,16 @@ export async function revokeUser(
   if (subject === undefined)
     throw new CommandFailed("Which user? Give the subject of the tokens; many by --file.");
   return order(invocation, { ...user, subject });
+}
+
+/** `tocsin revoke session SID` */
+export async function revokeSession(
+  invocation: Invocation<RevokeSessionOptions>,
+  sid: string,
+): Promise<ExitCode> {
+  const { expiresAt } = invocation.options;
+  const until = expiresAt === undefined ? {} : { expiresAt: secondsOf("--expires-at", expiresAt) };
+  return order(invocation, { kind: "session", sid, ...until });
 }
 
 async function order(

@@ -135,7 +135,7 @@ describe("nothing is revoked when one is wrong", () => {
     ],
     [
       "is of a kind that comes later",
-      { kind: "session", sid: "x" },
+      { kind: "client", clientId: "x" },
       [{ pointer: "/revocations/2/kind", message: /not supported yet/ }],
     ],
     [

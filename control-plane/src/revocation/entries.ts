@@ -68,15 +68,23 @@ export function entryOf(
         ...(item.issuer === undefined ? {} : { issuer: item.issuer }),
       });
     }
+    case "session":
+      return check(Revocation, {
+        ...base,
+        kind: "session",
+        sid: item.sid,
+        expiresAt: item.expiresAt ?? Math.ceil(nowSeconds + longestSeconds),
+      });
     default:
       return item satisfies never;
   }
 }
 
-/** How long a token can be in use at most. */
+/** How long a token or a session can be in use at most. */
 function longestLifeMs({ identity }: Config): Milliseconds {
   return Math.max(
     leastMarkMs,
+    identity.sessions?.lifetime ?? 0,
     ...identity.issuers.map(
       ({ maxTokenLifetime, clockTolerance }) => maxTokenLifetime + clockTolerance,
     ),

@@ -52,6 +52,7 @@ function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationVi
   switch (entry.kind) {
     case "token":
     case "user":
+    case "session":
       return entry.expiresAt < since ? [] : [viewOf(entry, sequence)];
     case "batch":
       return entry.items

@@ -39,6 +39,8 @@ export function contentOf(item: Exclude<RevocationItem, { token: string }>): str
       return JSON.stringify([item.kind, item.issuer, item.jti, item.expiresAt, item.reason]);
     case "user":
       return JSON.stringify([item.kind, item.subject, item.issuer, item.issuedBefore, item.reason]);
+    case "session":
+      return JSON.stringify([item.kind, item.sid, item.expiresAt, item.reason]);
     default:
       return item satisfies never;
   }

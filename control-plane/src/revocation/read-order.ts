@@ -36,7 +36,7 @@ const maxPlaces = 100;
 /** Items that are looked at in one go. */
 const slice = 500;
 
-const laterKinds = ["session", "client", "signing-key", "issuer", "api-key", "address"];
+const laterKinds = ["client", "signing-key", "issuer", "api-key", "address"];
 
 /** @throws Declined 400 when it is not understood, 422 with every place that does not validate */
 export async function readOrder({ body, contentType, key }: OrderText): Promise<ReadOrder> {
@@ -158,7 +158,7 @@ function laterKindOf(value: unknown): string | undefined {
     kind?: unknown;
   };
   if (typeof kind !== "string" || !laterKinds.includes(kind)) return undefined;
-  return `"${kind}" is not supported yet; supported: token, user`;
+  return `"${kind}" is not supported yet; supported: token, user, session`;
 }
 
 /** @throws Declined 422 when the order is of a kind that comes later */

@@ -97,6 +97,19 @@ const revocationForms = <More extends z.ZodRawShape>(more: More) =>
       reason,
       ...more,
     }),
+    z.strictObject({
+      kind: z.literal("session"),
+      sid: z
+        .string()
+        .min(1)
+        .max(512)
+        .describe("Of a session of this gateway, or the `sid` of tokens."),
+      expiresAt: UnixSeconds.optional().describe(
+        "When it is over anyway. Default: when the longest session or token would be.",
+      ),
+      reason,
+      ...more,
+    }),
   ]);
 
 /** `POST /v1/revocations`, one. */
@@ -255,11 +268,12 @@ export const RevocationView = z.object({
    * `fingerprints`: what was recovered after a loss of the store; of its tokens only fingerprints are known. `unreadable`: an entry
    * that this version does not understand, and that every proxy of it refuses.
    */
-  kind: z.enum(["token", "user", "fingerprints", "unreadable"]),
+  kind: z.enum(["token", "user", "session", "fingerprints", "unreadable"]),
   sequence: z.int(),
   issuer: z.string().optional(),
   jti: z.string().optional(),
   subject: z.string().optional(),
+  sid: z.string().optional(),
   issuedBefore: z.number().optional(),
   expiresAt: z.number().optional(),
   reason: z.string().optional(),

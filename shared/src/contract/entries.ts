@@ -210,8 +210,21 @@ export const UserRevocation = z.strictObject({
   expiresAt: UnixSeconds,
 });
 
+/** Revocations, key `session`: one session, and every token that says it belongs to it. */
+export const SessionRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("session"),
+  sid: z.string().min(1).max(512),
+  /** When the session would be over anyway. */
+  expiresAt: UnixSeconds,
+});
+
 /** One thing that is taken back. */
-export const Revocation = z.discriminatedUnion("kind", [TokenRevocation, UserRevocation]);
+export const Revocation = z.discriminatedUnion("kind", [
+  TokenRevocation,
+  UserRevocation,
+  SessionRevocation,
+]);
 export type Revocation = z.infer<typeof Revocation>;
 
 /** Revocations, key `batch`: many at once, in force together. An entry stays below 512 KiB. */
@@ -250,6 +263,7 @@ export type FingerprintsEntry = z.infer<typeof FingerprintsEntry>;
 export const RevocationEntry = z.discriminatedUnion("kind", [
   TokenRevocation,
   UserRevocation,
+  SessionRevocation,
   BatchRevocation,
   FingerprintKey,
   FingerprintsEntry,

@@ -60,6 +60,7 @@ export {
   LeaderEntry,
   Revocation,
   RevocationEntry,
+  SessionRevocation,
   TokenRevocation,
   UserRevocation,
   VerdictEntry,

@@ -14,6 +14,10 @@ import type { DumpedMark } from "./user-marks.ts";
 const tokensAtOnce = 8_192;
 const marksPerBlock = 4_096;
 const usersSweepSeconds = 60;
+/** Sessions stand among the tokens, under an issuer that no token has. */
+const ofNobody = "";
+/** A longer one cannot be revoked by name. */
+const longestName = 512;
 
 /**
  * What was taken back: single tokens by issuer and `jti`, and all tokens of a subject issued up to a moment. It only grows, but for
@@ -111,6 +115,10 @@ export class RevocationSet {
       case "user":
         if (entry.expiresAt < forgetBefore) return;
         return this.addUser(entry.subject, entry.issuer, entry.issuedBefore, entry.expiresAt);
+      case "session":
+        if (entry.expiresAt < forgetBefore) return;
+        if (this.#generations.primary.add(ofNobody, entry.sid, entry.expiresAt)) this.#version += 1;
+        return;
       case "batch":
         for (const item of entry.items) this.apply(item, forgetBefore);
         return;
@@ -128,7 +136,11 @@ export class RevocationSet {
   }
 
   has(credential: Credential): boolean {
-    const { fingerprint, jti, issuer } = credential;
+    const { fingerprint, jti, issuer, session } = credential;
+    if (session !== undefined && session.length <= longestName) {
+      for (const generation of this.#generations)
+        if (generation.has(ofNobody, session)) return true;
+    }
     const { primary, older } = this.#generations;
     if (fingerprint !== undefined && fingerprint.key === primary.key) {
       if (primary.tokens.has(fingerprint.high, fingerprint.low)) return true;
