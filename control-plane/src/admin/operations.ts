@@ -28,7 +28,7 @@ import type { Services } from "../registry/services.ts";
 import { pageOf } from "../revocation/listing.ts";
 import { readOrder } from "../revocation/read-order.ts";
 import type { Revocations } from "../revocation/revocations.ts";
-import type { Sessions } from "../sessions/sessions.ts";
+import { sessionsIn, type Sessions } from "../sessions/sessions.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
 import { sessionOperations } from "./session-operations.ts";
@@ -244,7 +244,7 @@ export const operations: readonly Operation[] = [
     repeats: true,
     audited: true,
     bodyLimit: 32 * 1024 * 1024,
-    async run(request, { revocations }) {
+    async run(request, { revocations, sessions }) {
       const waitMs = waitOf(request.query);
       const trial = dryRunOf(request.query);
       const order = await readOrder({
@@ -253,7 +253,10 @@ export const operations: readonly Operation[] = [
         key: request.header("idempotency-key"),
       });
       if (trial) return { status: 200, body: await revocations.check(order) };
-      return ordered(await revocations.revoke(order, waitMs), waitMs);
+      const answer = await revocations.revoke(order, waitMs);
+      // In force it is already; nobody waits for the store.
+      void sessions.forget(sessionsIn(order));
+      return ordered(answer, waitMs);
     },
   },
   {

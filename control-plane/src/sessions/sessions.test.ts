@@ -12,6 +12,7 @@ import {
 } from "@tocsin/shared/sessions";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { freePort } from "../../../test/harness/index.ts";
+import { soon } from "../../../test/harness/soon.ts";
 import { startTestNode, type TestNode } from "../testing/node.ts";
 
 let stack = new AsyncDisposableStack();
@@ -145,6 +146,87 @@ describe("a session that is made", () => {
     const answer = await node.call("POST", "/v1/sessions", body);
     expect(answer.status).toBe(422);
     expect(answer.json().errors?.[0]?.pointer).toBe(pointer);
+  });
+});
+
+describe("a session that is ended", () => {
+  test("is revoked with the proof of an order, gone from the store, and its cookie forgotten", async () => {
+    const node = await start();
+    const { sid } = await create(node, { subject: "ada" });
+    const answer = await node.call("DELETE", `/v1/sessions/${sid}?reason=signed%20out`);
+    expect(answer.status).toBe(200);
+    expect(answer.json()).toMatchObject({
+      operation: expect.any(String),
+      sequence: expect.any(Number),
+      applied: { expected: 0, count: 0, missing: [] },
+      removed: 1,
+      setCookie: "sid=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax",
+    });
+    expect(await store.read(sid)).toBeUndefined();
+    const { revocations } = (await node.call("GET", "/v1/revocations")).json() as unknown as {
+      revocations: { expiresAt: number }[];
+    };
+    expect(revocations).toMatchObject([{ kind: "session", sid, reason: "signed out" }]);
+    // As long as it would have lived, and a copy of the store could bring it back.
+    expect(revocations[0]!.expiresAt).toBeGreaterThan(Date.now() / 1_000 + 29 * 86_400);
+    expect((await node.call("DELETE", `/v1/sessions/${sid}`)).json()).toMatchObject({
+      status: 404,
+      code: "not-found",
+    });
+  });
+
+  test("is one of all that somebody has: the others go with it, those of others stay", async () => {
+    const node = await start();
+    for (let count = 0; count < 3; count += 1) await create(node, { subject: "ada & bob" });
+    const other = await create(node, { subject: "ada" });
+    const answer = await node.call("DELETE", "/v1/sessions?subject=ada%20%26%20bob");
+    expect(answer.json()).toMatchObject({ removed: 3, count: 3 });
+    expect(await store.listOf("ada & bob", 10)).toEqual([]);
+    expect(await store.read(other.sid)).toBeDefined();
+    const again = await node.call("DELETE", "/v1/sessions?subject=ada%20%26%20bob");
+    expect(again.status).toBe(200);
+    expect(again.json()).toEqual({ removed: 0, setCookie: expect.any(String) });
+  });
+
+  test("by an order of revocations is gone from the store, too", async () => {
+    const node = await start();
+    const made = [await create(node, { subject: "ada" }), await create(node, { subject: "ada" })];
+    await node.call("POST", "/v1/revocations", { kind: "session", sid: made[0]!.sid });
+    const revocations = [
+      { kind: "session", sid: made[1]!.sid },
+      { kind: "session", sid: "the sid of somebody else's tokens" },
+    ];
+    await node.call("POST", "/v1/revocations", { revocations });
+    await soon(async () => expect(await store.listOf("ada", 10)).toEqual([]));
+  });
+
+  test("while the store is away is revoked all the same, and it is said what the store still has", async () => {
+    const node = await start(undefined, await absentRedis());
+    const sid = "a".repeat(22);
+    const answer = await node.call("DELETE", `/v1/sessions/${sid}`);
+    expect(answer.json()).toMatchObject({
+      removed: 0,
+      notRemoved: expect.any(String),
+      sequence: 1,
+    });
+    const all = await node.call("DELETE", "/v1/sessions?subject=ada");
+    expect(all.json()).toMatchObject({ status: 503, code: "session-store-unavailable" });
+  });
+
+  test.each([
+    ["DELETE", "/v1/sessions/x", 422],
+    ["DELETE", "/v1/sessions", 422],
+    ["DELETE", "/v1/sessions?subject=", 422],
+    ["DELETE", "/v1/sessions?subject=ada&subject=bob", 422],
+    ["DELETE", "/v1/sessions?subject=ada&wait=never", 400],
+    ["DELETE", "/v1/sessions?user=ada", 400],
+    ["GET", "/v1/sessions", 422],
+    ["PUT", "/v1/sessions", 405],
+  ])("%s %s says what is wrong, and ends nothing", async (method, path, status) => {
+    const node = await start();
+    const { sid } = await create(node, { subject: "ada" });
+    expect((await node.call(method, path)).status).toBe(status);
+    expect(await store.read(sid)).toBeDefined();
   });
 });
 

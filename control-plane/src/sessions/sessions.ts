@@ -21,6 +21,7 @@ import {
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import { Declined } from "../problem.ts";
 import { check } from "../read-body.ts";
+import type { ReadOrder } from "../revocation/read-order.ts";
 import { setCookie } from "./set-cookie.ts";
 
 export interface SessionsOptions {
@@ -216,6 +217,12 @@ export class Sessions {
       );
     }
   }
+}
+
+/** The sessions that an order takes back. */
+export function sessionsIn(order: ReadOrder): string[] {
+  const items = order.kind === "one" ? [order.item] : order.items;
+  return items.flatMap((item) => ("kind" in item && item.kind === "session" ? [item.sid] : []));
 }
 
 function viewOf(
