@@ -94,11 +94,11 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   const assembled = assemble(config, {
     instances: () => instances,
     identity: {
-      // As any identity does, so that those of tests need not say it.
+      // As the real one does, so that those of tests need not say it.
       identify: (request, policy) =>
-        policy.mode === "none"
+        options.identity === undefined || (policy.mode === "none" && !isReal(options.identity))
           ? anonymous
-          : (options.identity?.identify(request, policy) ?? anonymous),
+          : options.identity.identify(request, policy),
     },
     staleness: { revocationsMs: options.revocationsMs ?? (() => 0) },
     upstreams,
@@ -152,6 +152,8 @@ function fleetOf(list: readonly UpstreamInstance[]): Instances {
 }
 
 /** One connection as an origin sees it. */
+const isReal = (identity: Identity) => "configure" in identity;
+
 export interface OriginConnection {
   readonly socket: Socket;
   /** All bytes that came so far, as latin1. */
