@@ -312,7 +312,7 @@ test("a call that comes later is told apart from one that does not exist", async
     status: 501,
     code: "not-supported-yet",
   });
-  expect((await call("GET", "/v1/api-keys/1")).status).toBe(501);
+  expect((await call("GET", "/v1/config/revisions")).status).toBe(501);
   expect((await call("GET", "/v1/configs")).status).toBe(404);
 });
 

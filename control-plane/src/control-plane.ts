@@ -12,9 +12,12 @@ import {
 } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import type { SessionStore } from "@tocsin/shared/sessions";
-import { RevocationItem } from "@tocsin/shared/contract";
+import { catalogueKeys, RevocationItem } from "@tocsin/shared/contract";
 import { journalNames, type Journals } from "@tocsin/shared/journal";
 import { startAdmin } from "./admin/server.ts";
+import { ApiKeys } from "./api-keys/api-keys.ts";
+import { LastUsed } from "./api-keys/last-used.ts";
+import { Upkeep } from "./api-keys/upkeep.ts";
 import { CurrentConfig } from "./catalogue/current-config.ts";
 import { Brake } from "./health/brake.ts";
 import { Evidence } from "./health/evidence.ts";
@@ -125,12 +128,42 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     log,
   });
+  const lastUsed = new LastUsed(
+    clock,
+    (id) => state.catalogue.get(catalogueKeys.apiKey(id)) !== undefined,
+  );
+  stack.use(proxies.onHeartbeat(({ heartbeat }) => lastUsed.hear(heartbeat.apiKeys ?? [])));
+  const apiKeys = new ApiKeys({
+    state,
+    orders,
+    config,
+    revoke: (id, { reason, waitMs }) => {
+      const item = check(RevocationItem, { kind: "api-key", id, reason });
+      return revocations.revoke({ kind: "one", item }, waitMs);
+    },
+    lastUsed,
+    clock,
+    log,
+  });
+  stack.use(new Upkeep({ keys: apiKeys, state, leader, clock, log }));
   const services = new Services(state, config, registry.leases, prober, quorum);
   const admin = stack.use(
     await startAdmin({
       ...options.admin,
       version,
-      parts: { config, registry, services, revocations, sessions, proxies, peers, journals, clock },
+      parts: {
+        config,
+        registry,
+        services,
+        revocations,
+        sessions,
+        apiKeys,
+        lastUsed,
+        proxies,
+        peers,
+        journals,
+        clock,
+      },
       notReady: () => {
         const lagging = journalNames.filter(
           (name) => state.replica(name).status().state !== "live",

@@ -16,6 +16,8 @@ import {
 } from "@tocsin/shared/contract";
 import { JournalUnavailable, type Journals } from "@tocsin/shared/journal";
 import { z } from "zod";
+import type { ApiKeys } from "../api-keys/api-keys.ts";
+import type { LastUsed } from "../api-keys/last-used.ts";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import { redactedDocument, redactedSource } from "../catalogue/redact.ts";
 import type { Peers } from "../leader/peers.ts";
@@ -31,6 +33,7 @@ import type { Revocations } from "../revocation/revocations.ts";
 import { sessionsIn, type Sessions } from "../sessions/sessions.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
+import { apiKeyOperations } from "./api-key-operations.ts";
 import { sessionOperations } from "./session-operations.ts";
 import { dryRunOf, pageQueryOf, waitOf, type Query } from "./query.ts";
 
@@ -40,6 +43,8 @@ export interface AdminParts {
   readonly services: Services;
   readonly revocations: Revocations;
   readonly sessions: Sessions;
+  readonly apiKeys: ApiKeys;
+  readonly lastUsed: LastUsed;
   readonly proxies: Proxies;
   readonly peers: Peers;
   readonly journals: Journals;
@@ -277,6 +282,7 @@ export const operations: readonly Operation[] = [
     },
   },
   ...sessionOperations,
+  ...apiKeyOperations,
   {
     method: "GET",
     path: "/v1/control-planes",

@@ -37,9 +37,14 @@ const maxLimit = 10_000;
 /** `?limit=` (1 to 10,000, default 1,000) and `?after=` (default 0). @throws Declined 400 when one of them is no such number */
 export function pageQueryOf({ limit, after }: Query): { limit: number; after: number } {
   return {
-    limit: numberOf("limit", limit, 1, maxLimit) ?? defaultLimit,
+    limit: limitOf({ limit }),
     after: numberOf("after", after, 0, Number.MAX_SAFE_INTEGER) ?? 0,
   };
+}
+
+/** `?limit=` alone. @throws Declined 400 when it is no such number */
+export function limitOf({ limit }: Query): number {
+  return numberOf("limit", limit, 1, maxLimit) ?? defaultLimit;
 }
 
 function numberOf(name: string, text: unknown, least: number, most: number): number | undefined {

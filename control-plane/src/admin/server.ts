@@ -41,7 +41,6 @@ const bodyLimit = 2 * 1024 * 1024;
 /** Paths of the interface whose parts come later: told apart from typing errors. */
 const later = [
   "/v1/invalidations",
-  "/v1/api-keys",
   "/v1/events",
   "/v1/audit",
   "/v1/config/revisions",

@@ -67,7 +67,7 @@ const BulkFrame = BulkRevocationOrder.extend({
 });
 
 /** `Idempotency-Key: abc`, or in quotes as structured fields write it (RFC 9651 §3.3.3). */
-function operationOf(key: string | undefined): { operation?: OperationId } {
+export function operationOf(key: string | undefined): { operation?: OperationId } {
   if (key === undefined) return {};
   const operation = /^"(.*)"$/.exec(key.trim())?.[1] ?? key.trim();
   if (isOperationId(operation)) return { operation };

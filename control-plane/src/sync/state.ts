@@ -31,6 +31,7 @@ import { condensedSource } from "./condensed-source.ts";
 import { Doubt } from "./doubt.ts";
 import { giveKey, keyIn } from "./fingerprint-key.ts";
 import { KeyedEntries, type Held } from "./entries.ts";
+import { newer } from "./newer.ts";
 import { furthest, heldCatalogue, heldSets, noFleet, type Fleet, type Standing } from "./recall.ts";
 import { Recovery, type Owed } from "./recovery.ts";
 import { RevocationLog } from "./revocation-log.ts";
@@ -91,12 +92,7 @@ export class State implements AsyncDisposable {
       onChange: (changed) => {
         for (const listener of this.#catalogueListeners) listener(changed);
       },
-      newer(mine, theirs) {
-        if (mine.kind === "config" && theirs.kind === "config")
-          return mine.revision > theirs.revision;
-        if (mine.kind === "leader" && theirs.kind === "leader") return mine.term > theirs.term;
-        return undefined;
-      },
+      newer,
       void: (entry) => entry.kind === "gone" && (entry.term ?? Infinity) < this.term,
       onVoid: ({ recorded }) => {
         log.warn(
