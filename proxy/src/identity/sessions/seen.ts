@@ -19,33 +19,42 @@ export interface FoundSession {
   touchMs: Milliseconds | undefined;
 }
 
-/** Sessions that were looked up lately, bounded: the one that was put first goes first. */
+/** So many are held. */
+const maxCount = 20_000;
+
+/** Sessions that were looked up lately, bounded. */
 export class SeenSessions {
-  readonly #maxCount: number;
-  #sessions = new Map<SessionId, Seen>();
-
-  /** @param maxCount Default 50 000. */
-  constructor(maxCount = 50_000) {
-    this.#maxCount = maxCount;
-  }
-
-  get size(): number {
-    return this.#sessions.size;
-  }
+  readonly #byId = new Map<SessionId, Seen>();
+  /** By the whole value of a cookie whose secret was found to be right: the usual request costs one look, and no hash. */
+  readonly #byCookie = new Map<string, Seen>();
 
   get(sid: SessionId): Seen | undefined {
-    return this.#sessions.get(sid);
+    return this.#byId.get(sid);
+  }
+
+  /** @returns undefined when the secret of this very text has to be looked at */
+  proven(cookie: string): Seen | undefined {
+    return this.#byCookie.get(cookie);
   }
 
   put(sid: SessionId, seen: Seen): void {
-    // As the last one again: what is used stays.
-    this.#sessions.delete(sid);
-    if (this.#sessions.size >= this.#maxCount)
-      this.#sessions.delete(this.#sessions.keys().next().value!);
-    this.#sessions.set(sid, seen);
+    putLast(this.#byId, sid, seen);
+  }
+
+  /** The secret in this cookie is that of the session. */
+  prove(cookie: string, seen: Seen): void {
+    putLast(this.#byCookie, cookie, seen);
   }
 
   clear(): void {
-    this.#sessions = new Map();
+    this.#byId.clear();
+    this.#byCookie.clear();
   }
+}
+
+/** The one that was put first goes first; what is put again is the last one again, so what is used stays. */
+function putLast(seen: Map<string, Seen>, key: string, value: Seen): void {
+  seen.delete(key);
+  if (seen.size >= maxCount) seen.delete(seen.keys().next().value!);
+  seen.set(key, value);
 }

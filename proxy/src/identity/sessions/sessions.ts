@@ -2,7 +2,7 @@ import { Refusal } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds, WallTime } from "@tocsin/shared";
 import type { SessionPolicy } from "@tocsin/shared/contract";
 import type { RevocationSet } from "@tocsin/shared/revocations";
-import { isSecretOf, readCookieValue } from "@tocsin/shared/sessions";
+import { isSecretOf, readCookieValue, writeCookieValue } from "@tocsin/shared/sessions";
 import type {
   CookieValue,
   HeldSession,
@@ -18,6 +18,7 @@ import type { IdentifiedPrincipal } from "../principal.ts";
 import { SessionCookie } from "./cookie.ts";
 import type { ShownCookie } from "./cookie.ts";
 import { crossSite } from "./cross-site.ts";
+import type { SiteRules } from "./cross-site.ts";
 import { SeenSessions } from "./seen.ts";
 import type { FoundSession, Seen } from "./seen.ts";
 
@@ -36,7 +37,7 @@ export interface SessionsOptions {
 /** The config as far as this engine goes by it. */
 interface Rules {
   readonly policy: SessionPolicy;
-  readonly secure: boolean;
+  readonly site: SiteRules;
   readonly cookie: SessionCookie;
 }
 
@@ -78,7 +79,11 @@ export class Sessions {
     const config = JSON.stringify([policy, secure]);
     if (config === this.#config) return;
     this.#config = config;
-    this.#rules = policy && { policy, secure, cookie: new SessionCookie(policy.cookie) };
+    this.#rules = policy && {
+      policy,
+      site: { origins: policy.origins, withoutOrigin: policy.withoutOrigin, secure },
+      cookie: new SessionCookie(policy.cookie),
+    };
     this.#generation += 1;
     this.#seen.clear();
     this.#pending.clear();
@@ -105,25 +110,36 @@ export class Sessions {
     request: Presented,
   ): IdentifiedPrincipal | Promise<IdentifiedPrincipal> {
     if (shown.kind === "ambiguous") throw new Refusal("bad-request", { detail: shown.why });
-    const { policy, secure } = this.#rules!;
-    const detail = crossSite(request, { ...policy, secure });
+    const detail = crossSite(request, this.#rules!.site);
     if (detail !== undefined) throw new Refusal("forbidden", { detail });
+    const now = this.#clock.monotonic();
+    const proven = this.#seen.proven(shown.value);
+    if (proven !== undefined && now < proven.freshUntil) {
+      this.#onLookup("cached");
+      return this.#admit(proven.found!);
+    }
     const value = readCookieValue(shown.value);
     if (value === undefined)
       throw new Refusal("credential-invalid", { cause: "the cookie has not the form of ours" });
     const seen = this.#seen.get(value.sid);
-    if (seen === undefined || this.#clock.monotonic() >= seen.freshUntil) return this.#ask(value);
+    if (seen === undefined || now >= seen.freshUntil) return this.#ask(value);
     this.#onLookup("cached");
     return this.#judge(seen, value);
   }
 
-  #judge({ found, wasThere }: Seen, { sid, secret }: CookieValue): IdentifiedPrincipal {
-    if (found === undefined) throw this.#none(sid, wasThere);
-    if (!isSecretOf(secret, found.secretHash))
+  #judge(seen: Seen, value: CookieValue): IdentifiedPrincipal {
+    const { found } = seen;
+    if (found === undefined) throw this.#none(value.sid, seen.wasThere);
+    if (!isSecretOf(value.secret, found.secretHash))
       throw new Refusal("credential-invalid", { cause: "another secret than the session's" });
+    this.#seen.prove(writeCookieValue(value), seen);
+    return this.#admit(found);
+  }
+
+  #admit(found: FoundSession): IdentifiedPrincipal {
     const principal = this.#admission.admit(found.verified);
     // Only now: whoever knows the id alone does not keep a session alive.
-    if (found.touchMs !== undefined) this.#touch(sid, found);
+    if (found.touchMs !== undefined) this.#touch(principal.session!, found);
     return principal;
   }
 
