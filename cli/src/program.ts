@@ -15,6 +15,7 @@ import type { RoutesOptions } from "./commands/routes.ts";
 import type { ServeOptions } from "./commands/serve.ts";
 import { addLaterCommands } from "./later.ts";
 import type { RequestOptions } from "./route-request.ts";
+import { addKeys } from "./key-words.ts";
 import { addSessions } from "./session-words.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -62,6 +63,7 @@ export function createProgram(terminal: Terminal): Program {
   addLooking(group, running);
   addRevoking(group, running);
   addSessions(group, running, wait);
+  addKeys(group, running, wait);
   program
     .command("healthcheck")
     .description("ask a probe whether all is well; for container health checks")

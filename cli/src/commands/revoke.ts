@@ -143,7 +143,7 @@ function read(file: string): string {
 }
 
 /** Unix seconds out of seconds or an ISO date. */
-function secondsOf(option: string, text: string): number {
+export function secondsOf(option: string, text: string): number {
   const seconds = /^\d{1,11}(\.\d+)?$/.test(text) ? Number(text) : Date.parse(text) / 1_000;
   if (Number.isFinite(seconds) && seconds >= 0) return seconds;
   throw new CommandFailed(
