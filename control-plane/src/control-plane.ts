@@ -123,7 +123,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     config,
     revoke: (sids, { reason, waitMs }) => {
       const items = sids.map((sid) => check(RevocationItem, { kind: "session", sid, reason }));
-      return revocations.revoke({ kind: "many", items }, waitMs);
+      const [item, ...more] = items;
+      return revocations.revoke(
+        item !== undefined && more.length === 0 ? { kind: "one", item } : { kind: "many", items },
+        waitMs,
+      );
     },
     clock,
     log,
