@@ -136,6 +136,8 @@ const spellings: readonly string[] = [
   "x_user_scopes: eve",
   "X-Auth-Method: eve",
   "x_auth_method: eve",
+  "X-Auth-Session: eve",
+  "X_Auth_Session: eve",
   "Connection: X-User-ID\r\nX-User-ID: eve",
   "Connection: x-user-id, x-user-roles, x-user-scopes, x-auth-method\r\nX-User-ID: eve",
   "Connection: close, X_User_ID\r\nX_User_ID: eve",

@@ -47,6 +47,7 @@ const kinds: Readonly<Record<string, number>> = {
   "x-user-roles": drop,
   "x-user-scopes": drop,
   "x-auth-method": drop,
+  "x-auth-session": drop,
   "x-request-id": requestId,
   "x-forwarded-for": forwardedFor,
   "x-forwarded-proto": forwardedProto,

@@ -135,6 +135,8 @@ describe("a session", () => {
         "user",
         "X-User-Scopes",
         "read",
+        "X-Auth-Session",
+        value.sid,
       ],
     });
     expect(request.head.passing).toEqual(["Cookie", "a=1"]);

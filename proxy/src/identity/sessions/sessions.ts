@@ -258,7 +258,8 @@ function verifiedOf(session: StoredSession, endsAt: number): Verified {
       session: sid,
       ...named,
     },
-    headers: identityHeaders("session", subject, roles, scopes),
+    // The id, so that whoever signs people out can name it; it is no secret.
+    headers: [...identityHeaders("session", subject, roles, scopes), "X-Auth-Session", sid],
   };
   return { principal, endsAt, clearedAt: 0 };
 }
