@@ -6,7 +6,7 @@ import { CommandFailed } from "./terminal.ts";
  * By the group they belong to; the empty one is `tocsin` itself.
  */
 const laterCommands: Readonly<Record<string, readonly string[]>> = {
-  "": ["block", "purge", "events", "top", "doctor", "completion"],
+  "": ["block", "events", "top", "doctor", "completion"],
   config: ["diff", "history", "rollback"],
   services: ["drain", "deregister"],
   revoke: ["client", "signing-key", "issuer", "api-key"],

@@ -28,7 +28,7 @@ export interface OrderFacts {
  */
 export function reportOrder(
   { terminal, json }: Invocation,
-  journal: "catalogue" | "revocations",
+  journal: "catalogue" | "revocations" | "invalidations",
   answer: OrderFacts,
   waited: boolean,
 ): ExitCode {

@@ -14,6 +14,7 @@ import type { ListOptions } from "./commands/revocations.ts";
 import type { RoutesOptions } from "./commands/routes.ts";
 import type { ServeOptions } from "./commands/serve.ts";
 import { addLaterCommands } from "./later.ts";
+import { addPurge } from "./purge-words.ts";
 import type { RequestOptions } from "./route-request.ts";
 import { addKeys } from "./key-words.ts";
 import { addSessions } from "./session-words.ts";
@@ -62,6 +63,7 @@ export function createProgram(terminal: Terminal): Program {
   addConfig(group("config", "the declarative config: validate, apply, show"), running);
   addLooking(group, running);
   addRevoking(group, running);
+  addPurge(program, running, wait);
   addSessions(group, running, wait);
   addKeys(group, running, wait);
   program
@@ -282,6 +284,7 @@ Examples:
   tocsin revoke user ada --reason "left the company"
   tocsin revoke token @token.txt --wait 5s
   tocsin revoke token --file leaked.txt --reason leaked
+  tocsin purge --user ada
 
 Exit codes: 0 ok, 1 error, 2 differences found, 3 not in force everywhere in time, 64 wrong settings.`;
 

@@ -115,6 +115,8 @@ describe("a word that is wrong", () => {
     [["keys", "rotate", "k", "--overlap", "soon"], /--overlap: "soon" is not a duration/],
     [["config", "apply", "/nowhere.yaml"], /Cannot read \/nowhere\.yaml: ENOENT/],
     [["routes", "test", "GET", "users"], /"users" is not a path: it begins with a slash/],
+    [["purge"], /What is to be forgotten\? Give --user ID, or --all\./],
+    [["purge", "--user", "ada", "--all"], /Give either --user or --all, not both\./],
     [["routes", "tst"], /unknown command 'tst'[^]*Did you mean test\?/],
     [["routes", "list", "--config", "/nowhere.yaml"], /Cannot read \/nowhere\.yaml: ENOENT/],
     [["healthcheck", "--url", "somewhere"], /--url: "somewhere" is not an http or https URL/],
@@ -129,7 +131,7 @@ describe("what comes later", () => {
   test.each(
     [
       "purge --tag user:42",
-      "purge --help",
+      "purge --user ada --soft",
       "block 192.0.2.0/24",
       "services drain users",
       "services deregister users users-1",

@@ -25,6 +25,7 @@ import type { probe } from "@tocsin/shared/probe";
 import { startProber } from "./health/prober.ts";
 import { Quorum } from "./health/quorum.ts";
 import { Roster } from "./health/roster.ts";
+import { Invalidations } from "./invalidation/invalidations.ts";
 import { Leader } from "./leader/leader.ts";
 import { Peers } from "./leader/peers.ts";
 import { createMetrics } from "./metrics.ts";
@@ -150,6 +151,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     log,
   });
   stack.use(new Upkeep({ keys: apiKeys, state, leader, clock, log }));
+  const invalidations = new Invalidations(orders);
   const services = new Services(state, config, registry.leases, prober, quorum);
   const admin = stack.use(
     await startAdmin({
@@ -160,6 +162,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         registry,
         services,
         revocations,
+        invalidations,
         sessions,
         apiKeys,
         lastUsed,

@@ -8,7 +8,7 @@ import { protocolVersion, type Ack, type ProxyHeartbeat } from "@tocsin/shared/c
 import type { Recorded } from "@tocsin/shared/journal";
 import { createBusSource, startReplica } from "@tocsin/shared/replica";
 
-const journals = ["catalogue", "health", "revocations"] as const;
+const journals = ["catalogue", "health", "revocations", "invalidations"] as const;
 
 /** @param options.mute hears, and acknowledges nothing */
 export async function startFollower(
@@ -42,13 +42,18 @@ export async function startFollower(
       const stood = options.mute === true ? 0 : applied;
       return { ...(epoch === undefined ? {} : { epoch }), applied: stood, head, state };
     });
-    const [catalogue, health, revocations] = reports;
+    const [catalogue, health, revocations, invalidations] = reports;
     const heartbeat: ProxyHeartbeat = {
       v: protocolVersion,
       proxy: name,
       boot,
       version: "1.2.3",
-      journals: { catalogue: catalogue!, health: health!, revocations: revocations! },
+      journals: {
+        catalogue: catalogue!,
+        health: health!,
+        revocations: revocations!,
+        invalidations: invalidations!,
+      },
     };
     bus.publish(subjects.heartbeat("proxy", name), JSON.stringify(heartbeat));
   };

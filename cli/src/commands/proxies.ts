@@ -5,7 +5,7 @@ import { painter, plain, type Colour } from "../paint.ts";
 import { span, table } from "../table.ts";
 import { printJson, type ExitCode, type Invocation } from "../terminal.ts";
 
-const journals = ["catalogue", "health", "revocations"] as const;
+const journals = ["catalogue", "health", "revocations", "invalidations"] as const;
 
 /** `tocsin proxies list` */
 export async function listProxies({ terminal, json }: Invocation): Promise<ExitCode> {

@@ -183,6 +183,7 @@ test("while the journal does not answer, writes are 503 and nothing is half in f
       catalogue: gone(real.catalogue),
       health: gone(real.health),
       revocations: gone(real.revocations),
+      invalidations: gone(real.invalidations),
     }),
   });
   away = true;

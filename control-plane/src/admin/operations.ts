@@ -31,9 +31,11 @@ import { pageOf } from "../revocation/listing.ts";
 import { readOrder } from "../revocation/read-order.ts";
 import type { Revocations } from "../revocation/revocations.ts";
 import { sessionsIn, type Sessions } from "../sessions/sessions.ts";
+import type { Invalidations } from "../invalidation/invalidations.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
 import { apiKeyOperations } from "./api-key-operations.ts";
+import { invalidationOperations } from "./invalidation-operations.ts";
 import { sessionOperations } from "./session-operations.ts";
 import { dryRunOf, pageQueryOf, waitOf, type Query } from "./query.ts";
 
@@ -42,6 +44,7 @@ export interface AdminParts {
   readonly registry: Registry;
   readonly services: Services;
   readonly revocations: Revocations;
+  readonly invalidations: Invalidations;
   readonly sessions: Sessions;
   readonly apiKeys: ApiKeys;
   readonly lastUsed: LastUsed;
@@ -281,6 +284,7 @@ export const operations: readonly Operation[] = [
       }
     },
   },
+  ...invalidationOperations,
   ...sessionOperations,
   ...apiKeyOperations,
   {

@@ -39,13 +39,7 @@ export interface Admin extends AsyncDisposable {
 const bodyLimit = 2 * 1024 * 1024;
 
 /** Paths of the interface whose parts come later: told apart from typing errors. */
-const later = [
-  "/v1/invalidations",
-  "/v1/events",
-  "/v1/audit",
-  "/v1/config/revisions",
-  "/v1/config/rollback",
-];
+const later = ["/v1/events", "/v1/audit", "/v1/config/revisions", "/v1/config/rollback"];
 
 /** Paths that tell nothing but whether this process is well: no token. */
 const open = new Set(["/livez", "/readyz"]);

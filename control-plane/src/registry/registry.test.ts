@@ -176,7 +176,7 @@ test("a predecessor that is still draining does not end the lease of the one tha
     proxy: "proxy-1",
     boot: "p",
     version: "1.2.3",
-    journals: { catalogue: journal, health: journal, revocations: journal },
+    journals: { catalogue: journal, health: journal, revocations: journal, invalidations: journal },
   };
   bus.publish(subjects.heartbeat("proxy", "proxy-1"), JSON.stringify(heartbeat));
   await vi.waitFor(async () =>

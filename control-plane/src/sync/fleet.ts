@@ -23,9 +23,13 @@ export function fleetOf({ bus, proxies, clock, log }: FleetOptions): Fleet {
   return {
     async standings() {
       const heard = await hearAll({ bus, proxies, clock });
-      const of = (journal: "catalogue" | "revocations"): Standing[] =>
+      const of = (journal: "catalogue" | "revocations" | "invalidations"): Standing[] =>
         heard.flatMap((proxy) => standingOf(proxy, journal) ?? []);
-      return { catalogue: of("catalogue"), revocations: of("revocations") };
+      return {
+        catalogue: of("catalogue"),
+        revocations: of("revocations"),
+        invalidations: of("invalidations"),
+      };
     },
     collect: (journals, asked) =>
       collectHoldings(bus, { journals, proxies: asked, waitMs: holdingMs, clock, log }),
@@ -35,7 +39,7 @@ export function fleetOf({ bus, proxies, clock, log }: FleetOptions): Fleet {
 /** Where a proxy stands; undefined when it holds nothing yet. */
 export function standingOf(
   { heartbeat }: HeardProxy,
-  journal: "catalogue" | "revocations",
+  journal: "catalogue" | "revocations" | "invalidations",
 ): Standing | undefined {
   const { epoch, applied } = heartbeat.journals[journal];
   return epoch === undefined ? undefined : { proxy: heartbeat.proxy, epoch, applied };

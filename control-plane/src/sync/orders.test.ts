@@ -57,7 +57,7 @@ function proxy(name: string, boot = "boot-1") {
         proxy: name,
         boot,
         version: "1.2.3",
-        journals: { catalogue: said, health: said, revocations: said },
+        journals: { catalogue: said, health: said, revocations: said, invalidations: said },
         ...heartbeat,
       };
       bus.publish(subjects.heartbeat("proxy", name), JSON.stringify(text));
@@ -364,8 +364,13 @@ describe("when the journal begins another history while an order is under way", 
         head: 2,
         state: "live" as const,
       });
-      const health = { applied: 0, head: 0, state: "live" as const };
-      const reports = { revocations: said("revocations"), catalogue: said("catalogue"), health };
+      const others = { applied: 0, head: 0, state: "live" as const };
+      const reports = {
+        revocations: said("revocations"),
+        catalogue: said("catalogue"),
+        health: others,
+        invalidations: others,
+      };
       proxy(name).beat(0, {}, { journals: reports });
     };
     moved("proxy-1", 0);

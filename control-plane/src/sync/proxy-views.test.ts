@@ -10,7 +10,7 @@ test("a proxy is shown with what it lacks, how long it runs, and when it was hea
   await using stack = new AsyncDisposableStack();
   const clock = createVirtualClock();
   const bus = stack.use(createEmbeddedBus());
-  const heads = { catalogue: 7, health: 7, revocations: 10 };
+  const heads = { catalogue: 7, health: 7, revocations: 10, invalidations: 4 };
   const proxies = new Proxies(clock, (name) => ({ epoch: "e", head: heads[name] }));
   stack.use(await proxies.listen(bus));
   const heartbeat: ProxyHeartbeat = {
@@ -24,6 +24,7 @@ test("a proxy is shown with what it lacks, how long it runs, and when it was hea
       catalogue: { epoch: "e", applied: 3, head: 9, state: "live" },
       health: { epoch: "before", applied: 50, head: 50, state: "live" },
       revocations: { epoch: "e", applied: 8, head: 8, state: "suspect", stalenessMs: 4_000 },
+      invalidations: { epoch: "e", applied: 4, head: 4, state: "live" },
     },
   };
   bus.publish(subjects.heartbeat("proxy", "edge-1"), JSON.stringify(heartbeat));
@@ -45,6 +46,7 @@ test("a proxy is shown with what it lacks, how long it runs, and when it was hea
         // Numbers of two epochs cannot be compared.
         health: heartbeat.journals.health,
         revocations: { ...heartbeat.journals.revocations, lag: 2 },
+        invalidations: { ...heartbeat.journals.invalidations, lag: 0 },
       },
     },
   ]);

@@ -19,7 +19,9 @@ export interface Standing {
 /** The proxies, as a starting node sees them. */
 export interface Fleet {
   /** Where each live proxy stands in a journal that it has ever heard of, asked anew. */
-  standings(): Promise<Readonly<Record<"catalogue" | "revocations", readonly Standing[]>>>;
+  standings(): Promise<
+    Readonly<Record<"catalogue" | "revocations" | "invalidations", readonly Standing[]>>
+  >;
   /** What these proxies hold. Who does not answer in time is left out. */
   collect(
     journals: readonly ("catalogue" | "revocations")[],
@@ -29,7 +31,7 @@ export interface Fleet {
 
 /** A fleet without proxies. */
 export const noFleet: Fleet = {
-  standings: () => Promise.resolve({ catalogue: [], revocations: [] }),
+  standings: () => Promise.resolve({ catalogue: [], revocations: [], invalidations: [] }),
   collect: () => Promise.resolve([]),
 };
 

@@ -60,8 +60,8 @@ export async function serveSync(bus: Bus, state: State, log: Log): Promise<Async
 
 /** What was recorded after a position; undefined when not all of it is at hand, and a snapshot has to do. */
 function entriesAfter(state: State, journal: JournalName, from: Sequence, applied: Sequence) {
-  return journal === "revocations"
-    ? state.revocations.after(from, applied)
+  return journal === "revocations" || journal === "invalidations"
+    ? state[journal].after(from, applied)
     : state[journal].after(from);
 }
 

@@ -12,6 +12,7 @@ import {
   JournalConflict,
   JournalUnavailable,
   journalNames,
+  ofEachJournal,
   type Appended,
   type AppendOptions,
   type Entry,
@@ -27,6 +28,7 @@ import {
   type Replica,
 } from "@tocsin/shared/replica";
 import type { RevocationSet } from "@tocsin/shared/revocations";
+import { fromTheHead, InvalidationLog } from "../invalidation/invalidation-log.ts";
 import { condensedSource } from "./condensed-source.ts";
 import { Doubt } from "./doubt.ts";
 import { giveKey, keyIn } from "./fingerprint-key.ts";
@@ -65,6 +67,7 @@ export class State implements AsyncDisposable {
   readonly catalogue: KeyedEntries<CatalogueEntry>;
   readonly health: KeyedEntries<VerdictEntry>;
   readonly revocations: RevocationLog;
+  readonly invalidations = new InvalidationLog();
   readonly #options: StateOptions;
   readonly #stack = new AsyncDisposableStack();
   readonly #forgetBefore: () => number;
@@ -143,6 +146,7 @@ export class State implements AsyncDisposable {
         forgetBefore,
         log,
       }),
+      invalidations: fromTheHead(journals.invalidations, source("invalidations")),
     };
     const common = (journal: JournalName) => ({
       journal,
@@ -158,6 +162,7 @@ export class State implements AsyncDisposable {
       catalogue: startReplica({ ...common("catalogue"), table: this.catalogue }),
       health: startReplica({ ...common("health"), table: this.health }),
       revocations: startReplica({ ...common("revocations"), table: this.revocations }),
+      invalidations: startReplica({ ...common("invalidations"), table: this.invalidations }),
     };
     for (const name of journalNames) this.#stack.use(this.#replicas[name]);
     const recovery = (
@@ -178,8 +183,10 @@ export class State implements AsyncDisposable {
       catalogue: recovery("catalogue", () => this.catalogue.owed()),
       health: recovery("health", () => this.health.owed()),
       revocations: recovery("revocations", () => this.revocations.owed()),
+      // What a store has lost of them is in force by the epoch that begins then: everything is stale.
+      invalidations: recovery("invalidations", () => []),
     };
-    const doubt = (journal: JournalName) =>
+    this.#doubts = ofEachJournal((journal) =>
       this.#stack.use(
         new Doubt({
           bus,
@@ -190,12 +197,8 @@ export class State implements AsyncDisposable {
           clock,
           log,
         }),
-      );
-    this.#doubts = {
-      catalogue: doubt("catalogue"),
-      health: doubt("health"),
-      revocations: doubt("revocations"),
-    };
+      ),
+    );
     this.onCatalogue((changed) => {
       for (const { value } of changed) {
         const key = keyIn(value);
@@ -217,10 +220,12 @@ export class State implements AsyncDisposable {
     const heads = {
       catalogue: await journals.catalogue.head(),
       revocations: await journals.revocations.head(),
+      invalidations: await journals.invalidations.head(),
     };
     const further = {
       catalogue: furthest(standings.catalogue, heads.catalogue),
       revocations: furthest(standings.revocations, heads.revocations),
+      invalidations: furthest(standings.invalidations, heads.invalidations),
     };
     const proxies = [...further.catalogue, ...further.revocations].map(({ proxy }) => proxy);
     const holdings =
@@ -230,6 +235,7 @@ export class State implements AsyncDisposable {
     const entries = this.catalogue.learn(heldCatalogue(holdings, log));
     if (entries > 0) log.warn({ entries }, "the store had lost entries that proxies hold");
     void this.#recoveries.catalogue.mend(rewound(further.catalogue, heads.catalogue));
+    void this.#recoveries.invalidations.mend(rewound(further.invalidations, heads.invalidations));
     const sets = heldSets(holdings, log);
     if (this.catalogue.get(catalogueKeys.fingerprintKey) === undefined)
       await giveKey((entry, options) => this.write("catalogue", entry, options), sets[0]?.key);

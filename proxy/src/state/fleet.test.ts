@@ -55,7 +55,7 @@ const isReady = (started: Fleet) =>
 const isLive = (started: Fleet) =>
   expect
     .poll(() => Object.values(started.replicas()).map(({ state }) => state))
-    .toEqual(["live", "live", "live"]);
+    .toEqual(["live", "live", "live", "live"]);
 const isRevoked = ({ revocations }: Fleet, jti: string) =>
   revocations.has({
     issuer: "shop",
@@ -80,6 +80,7 @@ describe("a proxy that starts", () => {
         "catalogue: no snapshot yet",
         "health: no snapshot yet",
         "revocations: no snapshot yet",
+        "invalidations: no snapshot yet",
       ],
     });
     expect(started.staleness.revocationsMs()).toBeUndefined();
@@ -287,7 +288,7 @@ describe("a proxy that starts again", () => {
     const started = await fleet({ disk: true, clock });
     // A moment for the bus to bring what is newer.
     expect(started.ready().ok).toBe(false);
-    expect(started.ready().reasons).toHaveLength(3);
+    expect(started.ready().reasons).toHaveLength(4);
     let told = 0;
     started.onReady(() => void (told += 1));
     clock.advance(2_000);

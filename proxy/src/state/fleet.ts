@@ -1,15 +1,17 @@
-/** Everything a proxy knows about the fleet: three replicas, what they make up together, and the way back to the control plane. */
+/** Everything a proxy knows about the fleet: a replica of each journal, what they make up together, and the way back to the control plane. */
 import { once } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds, NodeName, Random } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
-import { journalNames, type JournalName } from "@tocsin/shared/journal";
+import { journalNames, ofEachJournal, type JournalName } from "@tocsin/shared/journal";
 import type { AppliedOrder, ReplicaStatus, ReplicaTable } from "@tocsin/shared/replica";
+import { Invalidations } from "@tocsin/shared/invalidations";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import type { ApiKeyTable } from "../identity/api-keys/table.ts";
 import type { Instances } from "../upstream/instances.ts";
 import { createCatalogueTable, type AppliedConfig } from "./catalogue-table.ts";
 import { forgettingTime } from "./expiry.ts";
 import { createHealthTable } from "./health-table.ts";
+import { createInvalidationTable } from "./invalidation-table.ts";
 import { Holdings } from "./holdings.ts";
 import { createInstanceBoard } from "./instances.ts";
 import { keepReplica, type KeptReplica } from "./kept-replica.ts";
@@ -42,6 +44,8 @@ export interface Fleet extends AsyncDisposable {
   readonly instances: () => Instances;
   /** What was taken back. The same object for the whole life of the fleet. */
   readonly revocations: RevocationSet;
+  /** What is to be forgotten of what is remembered. The same object for the whole life of the fleet. */
+  readonly invalidations: Invalidations;
   /** The API keys that there are. The same object for the whole life of the fleet. */
   readonly apiKeys: ApiKeyTable;
   replicas(): Readonly<Record<JournalName, ReplicaStatus>>;
@@ -65,6 +69,8 @@ export interface Fleet extends AsyncDisposable {
      * never were.
      */
     revocationsMs(): Milliseconds | undefined;
+    /** Time since the invalidations were known to be current. Undefined when they never were. */
+    invalidationsMs(): Milliseconds | undefined;
   };
 }
 
@@ -131,6 +137,13 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       return table;
     };
   let revocations = new RevocationSet();
+  const invalidations = new Invalidations();
+  // Nothing is remembered from before, so nothing of it can be stale.
+  if (stateDirectory !== undefined) readiness.restored("invalidations");
+  const forgetting = {
+    onUser: (subject: string) => invalidations.forgetUser(subject),
+    onUnknown: () => invalidations.forgetAll(),
+  };
   // All of it before anything comes from the bus.
   const kept = {
     catalogue: await restored("catalogue", false, keyed(catalogue)),
@@ -145,7 +158,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     ...options,
     journal,
     stateDirectory: options.keepsState === false ? undefined : stateDirectory,
-    restored: kept[journal],
+    restored: journal === "invalidations" ? undefined : kept[journal],
     onApplied: (order: AppliedOrder) => reports.acknowledge(journal, order),
   });
   const replicas = {
@@ -162,16 +175,22 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     revocations: stack.use(
       keepReplica({
         ...common("revocations"),
-        table: createRevocationTable({ revocations, forgetBefore }),
+        table: createRevocationTable({ revocations, forgetBefore, ...forgetting }),
         parts: () => revocations.dumpInParts(),
       }),
     ),
+    invalidations: stack.use(
+      keepReplica({
+        ...common("invalidations"),
+        // A process that begins remembers nothing, so there is nothing that a restart could bring back.
+        stateDirectory: undefined,
+        table: createInvalidationTable({ invalidations, log }),
+        parts: () => [],
+      }),
+    ),
   };
-  const ofEach = <T>(look: (replica: KeptReplica) => T) => ({
-    catalogue: look(replicas.catalogue),
-    health: look(replicas.health),
-    revocations: look(replicas.revocations),
-  });
+  const ofEach = <T>(look: (replica: KeptReplica) => T) =>
+    ofEachJournal((journal) => look(replicas[journal]));
   const reports = stack.use(
     new Reports({
       ...options,
@@ -217,6 +236,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     config: () => catalogue.config(),
     instances: () => board.current(),
     revocations,
+    invalidations,
     apiKeys: catalogue.apiKeys,
     replicas: () => ofEach((replica) => replica.status()),
     notKept: () => ofEach((replica) => replica.trouble()),
@@ -228,7 +248,10 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     },
     onInstances: (listener) => instanceListeners.add(listener),
     leave: () => reports.leave(),
-    staleness: { revocationsMs: () => replicas.revocations.stalenessMs() },
+    staleness: {
+      revocationsMs: () => replicas.revocations.stalenessMs(),
+      invalidationsMs: () => replicas.invalidations.stalenessMs(),
+    },
     [Symbol.asyncDispose]: once(async () => {
       reports.leave();
       await owned.disposeAsync();

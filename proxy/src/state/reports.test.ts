@@ -37,6 +37,7 @@ async function saidOf(poisoned: Poisoned | undefined) {
       catalogue: { ...status, poisoned },
       health: replica,
       revocations: replica,
+      invalidations: replica,
     }),
   };
   const reports = parts.use(new Reports(options));

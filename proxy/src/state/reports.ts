@@ -6,7 +6,7 @@ import {
   type JournalReport,
   type ProxyHeartbeat,
 } from "@tocsin/shared/contract";
-import type { JournalName, Sequence } from "@tocsin/shared/journal";
+import { ofEachJournal, type JournalName, type Sequence } from "@tocsin/shared/journal";
 import type { AppliedOrder, ReplicaStatus } from "@tocsin/shared/replica";
 import { hear } from "./hear.ts";
 
@@ -81,7 +81,7 @@ export class Reports implements AsyncDisposable {
 
   #beat(leaving: boolean): void {
     const { bus, clock, node, boot, version } = this.#options;
-    const { catalogue, health, revocations } = this.#options.replicas();
+    const replicas = this.#options.replicas();
     const apiKeys = this.#options.usedKeys?.() ?? [];
     const heartbeat: ProxyHeartbeat = {
       v: protocolVersion,
@@ -90,11 +90,7 @@ export class Reports implements AsyncDisposable {
       version: version.slice(0, 64),
       uptimeMs: Math.round(clock.monotonic() - this.#startedAt),
       ...(leaving ? { leaving } : {}),
-      journals: {
-        catalogue: reportOf(catalogue),
-        health: reportOf(health),
-        revocations: reportOf(revocations),
-      },
+      journals: ofEachJournal((journal) => reportOf(replicas[journal])),
       ...(apiKeys.length === 0 ? {} : { apiKeys: [...apiKeys] }),
     };
     bus.publish(subjects.heartbeat("proxy", node), JSON.stringify(heartbeat));

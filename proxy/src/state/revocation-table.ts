@@ -16,13 +16,17 @@ export interface RevocationTableOptions {
   readonly revocations: RevocationSet;
   /** Unix seconds: what expired before that may be forgotten. */
   readonly forgetBefore: () => number;
+  /** A user was revoked: what else is remembered about it may not hold any more either. */
+  readonly onUser?: (subject: string) => void;
+  /** A snapshot was taken: which users were revoked meanwhile, nobody can tell. */
+  readonly onUnknown?: () => void;
 }
 
 /** What was taken back. A union: a snapshot adds to what is held, and nothing but expiry takes away. */
 export function createRevocationTable(
   options: RevocationTableOptions,
 ): ReplicaTable<RevocationChange> & Required<Pick<ReplicaTable<RevocationChange>, "loadDump">> {
-  const { revocations, forgetBefore } = options;
+  const { revocations, forgetBefore, onUser, onUnknown } = options;
 
   function add(change: RevocationChange, now: number): void {
     switch (change.kind) {
@@ -30,7 +34,8 @@ export function createRevocationTable(
         if (change.expiresAt >= now) revocations.addToken(change.token, change.expiresAt);
         return;
       case "other":
-        return revocations.apply(change.entry, now);
+        revocations.apply(change.entry, now);
+        return usersIn(change.entry).forEach((subject) => onUser?.(subject));
       default:
         return change satisfies never;
     }
@@ -47,12 +52,19 @@ export function createRevocationTable(
     load(changes) {
       const now = forgetBefore();
       for (const { change } of changes) add(change, now);
+      onUnknown?.();
     },
     async loadDump(dump) {
       await revocations.merge(dump, forgetBefore());
       // Whoever sent it knows which key is the fleet's: what this proxy holds is to be of use to others.
       const key = primaryKeyOf(dump);
       if (key !== undefined) revocations.useKey(key);
+      onUnknown?.();
     },
   };
+}
+
+function usersIn(entry: RevocationEntry): string[] {
+  const items = entry.kind === "batch" ? entry.items : [entry];
+  return items.flatMap((item) => (item.kind === "user" ? [item.subject] : []));
 }

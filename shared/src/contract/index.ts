@@ -29,6 +29,8 @@ export {
   RotateApiKey,
 } from "./api-key-api.ts";
 export { ApiKeyPolicy } from "./api-keys.ts";
+export { UserAbsence, UserAnswer, UserPolicy } from "./users.ts";
+export { InvalidationEntry, InvalidationOrder, laterSelectors } from "./invalidations.ts";
 export { Algorithm, Config, Issuer, Listen, UrlRule } from "./config.ts";
 export { Auth, Fallback, Route, WebSocketPolicy } from "./route.ts";
 export type { AuthPolicy } from "./route.ts";

@@ -18,7 +18,13 @@ const JournalHead = z.object({ epoch: EpochText, head: SequenceNumber });
 export const Beacon = z.object({
   v,
   controlPlane: Name,
-  journals: z.object({ catalogue: JournalHead, health: JournalHead, revocations: JournalHead }),
+  journals: z.object({
+    catalogue: JournalHead,
+    health: JournalHead,
+    revocations: JournalHead,
+    /** Absent: the sender is older than this journal. */
+    invalidations: JournalHead.optional(),
+  }),
   /** Proxies heard in the last 6 s. */
   proxies: z.int().min(0),
   /** The highest term of a leader that the sender knows of; a beacon of a lower one is of the past. Absent: as 0. */
@@ -73,7 +79,7 @@ export type SyncEntry = z.infer<typeof SyncEntry>;
 /** A proxy has applied an order, or could not. */
 export const Ack = z.object({
   v,
-  journal: z.enum(["catalogue", "health", "revocations"]),
+  journal: z.enum(["catalogue", "health", "revocations", "invalidations"]),
   epoch: EpochText,
   applied: SequenceNumber,
   /** Why the entry was refused; then it is not in force on this proxy. */
@@ -123,6 +129,8 @@ export const ProxyHeartbeat = z.object({
     catalogue: JournalReport,
     health: JournalReport,
     revocations: JournalReport,
+    /** Absent: the sender is older than this journal, and holds nothing of it. */
+    invalidations: JournalReport.default({ applied: 0, head: 0, state: "cold" }),
   }),
   /** Ids of API keys that were used lately. Not all of them, and none of them often. */
   apiKeys: z.array(z.string().regex(apiKeyIdPattern)).max(1_000).optional(),

@@ -6,6 +6,7 @@ export {
   journalNames,
   journals,
   JournalUnavailable,
+  ofEachJournal,
 } from "./journal.ts";
 export type {
   Appended,

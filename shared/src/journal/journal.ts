@@ -38,10 +38,19 @@ export const journals = {
   health: { name: "health", keep: "last-per-key", storage: "memory" },
   /** Tokens and users whose word no longer counts. Kept longer than any token may live (`maxTokenLifetime` is at most 30 days). */
   revocations: { name: "revocations", keep: "log", storage: "disk", maxAgeMs: 31 * day },
+  /** What is to be forgotten of what proxies remember. Kept longer than anything is remembered: at most 24 h. */
+  invalidations: { name: "invalidations", keep: "log", storage: "disk", maxAgeMs: 7 * day },
 } as const satisfies Record<string, JournalDefinition>;
 
 export type JournalName = keyof typeof journals;
 export const journalNames = Object.keys(journals) as JournalName[];
+
+export function ofEachJournal<T>(make: (journal: JournalName) => T): Record<JournalName, T> {
+  return Object.fromEntries(journalNames.map((name) => [name, make(name)])) as Record<
+    JournalName,
+    T
+  >;
+}
 
 /** A journal whose name stands in the table above: it has subjects of its own on the bus. */
 export type NamedJournal = JournalDefinition & { readonly name: JournalName };

@@ -36,7 +36,8 @@ export function createBusSource(options: BusSourceOptions): ReplicaSource {
       const gate = new BeaconGate(bus, clock);
       return bus.subscribe(subjects.beacon, (message) => {
         const beacon = readBeacon(message);
-        if (beacon !== undefined) gate.heard(() => onHead(beacon.journals[journal], beacon.term));
+        const head = beacon?.journals[journal];
+        if (head !== undefined) gate.heard(() => onHead(head, beacon!.term));
       });
     },
     async sync(question, signal) {

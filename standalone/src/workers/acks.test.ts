@@ -15,6 +15,7 @@ const at = (applied: number, epoch = "e"): Standings => ({
   catalogue: { epoch: "c", applied: 0 },
   health: { epoch: "h", applied: 0 },
   revocations: { epoch, applied },
+  invalidations: { epoch: "i", applied: 0 },
 });
 
 function stage() {

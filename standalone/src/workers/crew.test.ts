@@ -12,6 +12,7 @@ const at = (applied: number, epoch = "e"): Standings => ({
   catalogue: { epoch: "c", applied: 1 },
   health: { epoch: "h", applied: 1 },
   revocations: { epoch, applied },
+  invalidations: { epoch: "i", applied: 0 },
 });
 
 class Played {

@@ -8,7 +8,12 @@ const beat = (revocations: Partial<JournalReport>, boot = "b"): ProxyHeartbeat =
   proxy: "p",
   boot,
   version: "1",
-  journals: { catalogue: live, health: live, revocations: { ...live, ...revocations } },
+  journals: {
+    catalogue: live,
+    health: live,
+    revocations: { ...live, ...revocations },
+    invalidations: live,
+  },
 });
 const together = (...beats: ProxyHeartbeat[]) =>
   nodeHeartbeat(beats[0]!, beats.slice(1)).journals.revocations;

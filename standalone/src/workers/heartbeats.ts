@@ -1,6 +1,6 @@
 /** One heartbeat out of those of a node's processes: nothing is said that does not hold for all of them. */
 import type { JournalReport, ProxyHeartbeat } from "@tocsin/shared/contract";
-import { journalNames, type JournalName } from "@tocsin/shared/journal";
+import { journalNames, ofEachJournal } from "@tocsin/shared/journal";
 
 /** From the best to the worst. */
 const states = ["live", "suspect", "stale", "syncing", "cold"] as const;
@@ -12,14 +12,9 @@ export function nodeHeartbeat(
   others: readonly ProxyHeartbeat[],
 ): ProxyHeartbeat {
   const all = [own, ...others];
-  const journal = (name: JournalName) => together(all.map(({ journals }) => journals[name]));
   return {
     ...own,
-    journals: {
-      catalogue: journal("catalogue"),
-      health: journal("health"),
-      revocations: journal("revocations"),
-    },
+    journals: ofEachJournal((name) => together(all.map(({ journals }) => journals[name]))),
   };
 }
 

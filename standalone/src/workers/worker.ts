@@ -8,7 +8,7 @@ import {
   type FlushableLog,
   type Settings,
 } from "@tocsin/shared";
-import { journalNames } from "@tocsin/shared/journal";
+import { ofEachJournal } from "@tocsin/shared/journal";
 import { proxyOptions } from "../names.ts";
 import { clusterSessions } from "../session-store.ts";
 import { version } from "../version.ts";
@@ -108,7 +108,7 @@ function stateOf(core: ProxyCore | undefined): WorkerState {
   if (core === undefined)
     return {
       hasSnapshot: false,
-      standings: { catalogue: nowhere, health: nowhere, revocations: nowhere },
+      standings: ofEachJournal(() => nowhere),
       active: 0,
     };
   return {
@@ -121,9 +121,8 @@ function stateOf(core: ProxyCore | undefined): WorkerState {
 /** Where a proxy stands, in the few words that others need. */
 export function standingsOf(core: ProxyCore): Standings {
   const all = core.standing();
-  const [catalogue, health, revocations] = journalNames.map((name) => {
+  return ofEachJournal((name) => {
     const { epoch, applied } = all[name];
     return { epoch, applied };
   });
-  return { catalogue: catalogue!, health: health!, revocations: revocations! };
 }

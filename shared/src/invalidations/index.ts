@@ -1,0 +1,2 @@
+export { Invalidations } from "./invalidations.ts";
+export type { Version } from "./invalidations.ts";
