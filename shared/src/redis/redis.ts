@@ -4,6 +4,7 @@
  * It is made for those who would rather have no answer than a late one. Nothing waits for a connection that is not there, nothing is
  * sent twice, and every question ends within its bound. The library's own defaults keep a request for as long as Redis is away.
  */
+import { isIP } from "node:net";
 import { Redis as Client } from "ioredis";
 import { messageOf, once } from "../lifetime.ts";
 import type { Log, Secret } from "../log.ts";
@@ -64,7 +65,8 @@ export function connectRedis({ url, timeoutMs, clock, random, log }: RedisOption
     ...(at.username === undefined ? {} : { username: at.username }),
     ...(at.password === undefined ? {} : { password: at.password }),
     db: at.database,
-    ...(at.isEncrypted ? { tls: { servername: at.host } } : {}),
+    // An address is no server name (RFC 6066 §3); the certificate is held against it all the same.
+    ...(at.isEncrypted ? { tls: isIP(at.host) === 0 ? { servername: at.host } : {} } : {}),
     // Answers look the same on every version; and not every proxy in front of a Redis knows `HELLO 3`.
     protocol: 2,
     disableClientInfo: true,
@@ -143,14 +145,14 @@ export function connectRedis({ url, timeoutMs, clock, random, log }: RedisOption
     },
     [Symbol.asyncDispose]: once(async () => {
       trouble = "closed";
-      if (client.status === "end") return;
+      const { status } = client;
       const ended = new Promise<void>((resolve) => {
         client.once("end", () => resolve());
-        // Between two attempts there is no connection whose end could be heard of.
         clock.after(2 * farewellMs, resolve);
       });
       client.disconnect();
-      await ended;
+      // Between two attempts there is no connection whose end could be heard of.
+      if (status !== "end" && status !== "reconnecting") await ended;
     }),
   };
 }
