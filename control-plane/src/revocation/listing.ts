@@ -53,6 +53,11 @@ function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationVi
     case "token":
     case "user":
     case "session":
+    case "client":
+    case "signing-key":
+    case "issuer":
+    case "api-key":
+    case "address":
       return entry.expiresAt < since ? [] : [viewOf(entry, sequence)];
     case "batch":
       return entry.items
@@ -60,6 +65,7 @@ function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationVi
         .map((item) => viewOf(item, sequence));
     case "fingerprints":
       return fingerprintsView(entry, sequence, since);
+    case "lifting":
     case "fingerprint-key":
       return [];
     default:

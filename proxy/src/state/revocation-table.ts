@@ -9,7 +9,12 @@ import {
 
 /** A revocation as the set takes it. Of a token nothing but its fingerprint is kept, because a snapshot may hold a million. */
 export type RevocationChange =
-  | { readonly kind: "token"; readonly token: Fingerprint; readonly expiresAt: number }
+  | {
+      readonly kind: "token";
+      readonly token: Fingerprint;
+      readonly expiresAt: number;
+      readonly at: number | undefined;
+    }
   | { readonly kind: "other"; readonly entry: RevocationEntry };
 
 export interface RevocationTableOptions {
@@ -31,7 +36,8 @@ export function createRevocationTable(
   function add(change: RevocationChange, now: number): void {
     switch (change.kind) {
       case "token":
-        if (change.expiresAt >= now) revocations.addToken(change.token, change.expiresAt);
+        if (change.expiresAt >= now)
+          revocations.addToken(change.token, change.expiresAt, { at: change.at });
         return;
       case "other":
         revocations.apply(change.entry, now);
@@ -45,8 +51,8 @@ export function createRevocationTable(
     decode({ body }) {
       const entry = readRevocation(body);
       if (entry.kind !== "token") return { kind: "other", entry };
-      const { kind, issuer, jti, expiresAt } = entry;
-      return { kind, token: revocations.fingerprint(issuer, jti), expiresAt };
+      const { kind, issuer, jti, expiresAt, at } = entry;
+      return { kind, token: revocations.fingerprint(issuer, jti), expiresAt, at };
     },
     apply: (change) => add(change, forgetBefore()),
     load(changes) {

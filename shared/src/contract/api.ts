@@ -268,13 +268,31 @@ export const RevocationView = z.object({
    * `fingerprints`: what was recovered after a loss of the store; of its tokens only fingerprints are known. `unreadable`: an entry
    * that this version does not understand, and that every proxy of it refuses.
    */
-  kind: z.enum(["token", "user", "session", "fingerprints", "unreadable"]),
+  kind: z.enum([
+    "token",
+    "user",
+    "session",
+    "client",
+    "signing-key",
+    "issuer",
+    "api-key",
+    "address",
+    "fingerprints",
+    "unreadable",
+  ]),
   sequence: z.int(),
   issuer: z.string().optional(),
   jti: z.string().optional(),
   subject: z.string().optional(),
   sid: z.string().optional(),
+  clientId: z.string().optional(),
+  kid: z.string().optional(),
+  /** The id of an API key. */
+  key: z.string().optional(),
+  cidr: z.string().optional(),
   issuedBefore: z.number().optional(),
+  /** When it was ordered, in Unix milliseconds. */
+  at: z.number().optional(),
   expiresAt: z.number().optional(),
   reason: z.string().optional(),
   /** Of `fingerprints`: how many. */

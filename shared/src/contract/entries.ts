@@ -185,7 +185,19 @@ export const VerdictEntry = z.strictObject({
 });
 export type VerdictEntry = z.infer<typeof VerdictEntry>;
 
-const revocationBase = { v, id: z.string().min(1).max(64), reason: z.string().max(200).optional() };
+/** A name that can be revoked. */
+const RevocableName = z.string().min(1).max(512);
+
+const revocationBase = {
+  v,
+  id: z.string().min(1).max(64),
+  reason: z.string().max(200).optional(),
+  /**
+   * When it was ordered, in Unix milliseconds; later than any lifting of the same thing that the control plane knew of. Absent: before
+   * liftings there were.
+   */
+  at: z.number().min(0).optional(),
+};
 
 /** Revocations, key `token`: one token by issuer and `jti`. */
 export const TokenRevocation = z.strictObject({
@@ -219,13 +231,87 @@ export const SessionRevocation = z.strictObject({
   expiresAt: UnixSeconds,
 });
 
+/** Revocations, key `client`: every token that was issued to a client. */
+export const ClientRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("client"),
+  clientId: RevocableName,
+  expiresAt: UnixSeconds,
+});
+
+/** Revocations, key `signing-key`: every token that was signed with a key, even if its issuer still publishes it. */
+export const SigningKeyRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("signing-key"),
+  issuer: RevocableName,
+  kid: RevocableName,
+  expiresAt: UnixSeconds,
+});
+
+/** Revocations, key `issuer`: every token of an issuer issued at or before a moment. */
+export const IssuerRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("issuer"),
+  issuer: RevocableName,
+  issuedBefore: UnixSeconds,
+  expiresAt: UnixSeconds,
+});
+
+/** Revocations, key `api-key`: one API key, by its id. */
+export const ApiKeyRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("api-key"),
+  key: RevocableName,
+  expiresAt: UnixSeconds,
+});
+
+/** Revocations, key `address`: nobody comes in from there. */
+export const AddressRevocation = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("address"),
+  /** In its one spelling, see `cidrOf`. */
+  cidr: z.string().min(1).max(64),
+  expiresAt: UnixSeconds,
+});
+
 /** One thing that is taken back. */
 export const Revocation = z.discriminatedUnion("kind", [
   TokenRevocation,
   UserRevocation,
   SessionRevocation,
+  ClientRevocation,
+  SigningKeyRevocation,
+  IssuerRevocation,
+  ApiKeyRevocation,
+  AddressRevocation,
 ]);
 export type Revocation = z.infer<typeof Revocation>;
+
+/** What a revocation is about, without when and why. */
+export const RevocationTarget = z.discriminatedUnion("kind", [
+  TokenRevocation.pick({ kind: true, issuer: true, jti: true }),
+  UserRevocation.pick({ kind: true, subject: true, issuer: true }),
+  SessionRevocation.pick({ kind: true, sid: true }),
+  ClientRevocation.pick({ kind: true, clientId: true }),
+  SigningKeyRevocation.pick({ kind: true, issuer: true, kid: true }),
+  IssuerRevocation.pick({ kind: true, issuer: true }),
+  ApiKeyRevocation.pick({ kind: true, key: true }),
+  AddressRevocation.pick({ kind: true, cidr: true }),
+]);
+export type RevocationTarget = z.infer<typeof RevocationTarget>;
+
+/** Revocations, key `lifting`: whatever was ordered about this before counts no more. */
+export const LiftingEntry = z.strictObject({
+  ...revocationBase,
+  kind: z.literal("lifting"),
+  at: z.number().min(0),
+  /** The revocation that was named. */
+  lifts: z.string().min(1).max(64),
+  target: RevocationTarget,
+  /** When what it lifts has ended everywhere, whoever had not heard of the lifting. */
+  expiresAt: UnixSeconds,
+});
+export type LiftingEntry = z.infer<typeof LiftingEntry>;
 
 /** Revocations, key `batch`: many at once, in force together. An entry stays below 512 KiB. */
 export const BatchRevocation = z.strictObject({
@@ -245,15 +331,18 @@ export const FingerprintsEntry = z.strictObject({
   key: FingerprintKeyText,
   /** 12 bytes a token, little-endian: upper half, lower half, Unix seconds after which it may be forgotten. */
   tokens: z.base64().max(400_000),
-  /** `[subject, issuer or null for every issuer, issued before, expires at]` */
+  /** See `DumpedMark`: `[subject, issuer or null for every issuer, issued before, expires at, …]`, and other names likewise. */
   users: z
     .array(
-      z.tuple([
-        z.string().min(1).max(512),
-        z.string().min(1).max(512).nullable(),
-        UnixSeconds,
-        UnixSeconds,
-      ]),
+      z.tuple(
+        [
+          z.string().min(1).max(1_300),
+          z.string().min(1).max(512).nullable(),
+          z.number().min(-1).max(1e11),
+          UnixSeconds,
+        ],
+        z.number(),
+      ),
     )
     .max(1_000),
 });
@@ -264,6 +353,12 @@ export const RevocationEntry = z.discriminatedUnion("kind", [
   TokenRevocation,
   UserRevocation,
   SessionRevocation,
+  ClientRevocation,
+  SigningKeyRevocation,
+  IssuerRevocation,
+  ApiKeyRevocation,
+  AddressRevocation,
+  LiftingEntry,
   BatchRevocation,
   FingerprintKey,
   FingerprintsEntry,

@@ -62,6 +62,8 @@ export {
   LeaderEntry,
   Revocation,
   RevocationEntry,
+  LiftingEntry,
+  RevocationTarget,
   SessionRevocation,
   TokenRevocation,
   UserRevocation,

@@ -10,7 +10,7 @@ import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { bytesPerToken } from "./fingerprint-set.ts";
 import { keyBytes } from "./generation.ts";
-import type { DumpedMark } from "./user-marks.ts";
+import type { DumpedMark } from "./marks.ts";
 
 const magic = Buffer.from("TOCSREV2");
 
@@ -27,7 +27,7 @@ export type Block =
   | { readonly kind: "users"; readonly marks: readonly DumpedMark[] };
 
 const DumpedMarks = z.array(
-  z.tuple([z.string(), z.string().nullable(), z.number(), z.number()]),
+  z.tuple([z.string(), z.string().nullable(), z.number(), z.number()], z.number()),
 ) satisfies z.ZodType<DumpedMark[]>;
 
 /** Writes a dump, block by block. What it returns is to be put together in this order. */

@@ -7,3 +7,5 @@ export { collectHoldings } from "./collect.ts";
 export type { CollectOptions } from "./collect.ts";
 export { sendHolding } from "./held.ts";
 export type { HeldJournal, Holding } from "./held.ts";
+export { cidrOf, prefixOf } from "./address-blocks.ts";
+export type { Cidr } from "./address-blocks.ts";

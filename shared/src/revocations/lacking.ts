@@ -3,7 +3,14 @@ import { protocolVersion } from "../contract/messages.ts";
 import type { FingerprintsEntry } from "../contract/entries.ts";
 import { segmentCount, wordsPerToken } from "./fingerprint-set.ts";
 import type { Generation } from "./generation.ts";
-import type { DumpedMark, UserMarks } from "./user-marks.ts";
+import type { Generations } from "./generations.ts";
+import type { DumpedMark, Marks } from "./marks.ts";
+
+/** What is compared. */
+export interface Held {
+  readonly generations: Generations;
+  readonly marks: Marks;
+}
 
 /** 12 bytes each, 16 characters in Base64: 384,000 characters. */
 const tokensPerEntry = 24_000;
@@ -12,13 +19,29 @@ const marksPerEntry = 1_000;
 const marksLength = 380_000;
 
 /**
+ * What one holds and the other lacks, or would forget earlier, but for what expired before `forgetBefore` (Unix seconds). Yields undefined
+ * now and then, where others may have their turn.
+ */
+export function* lackingOf(
+  held: Held,
+  other: Held,
+  forgetBefore: number,
+): Generator<FingerprintsEntry | undefined> {
+  for (const generation of held.generations) {
+    if (generation.tokens.size === 0) continue;
+    yield* lackingTokens(generation, other.generations.find(generation.keyAsBytes), forgetBefore);
+  }
+  yield* lackingMarks(held.marks, other.marks, held.generations.primary, forgetBefore);
+}
+
+/**
  * Tokens of `held` that live and are not in `other`, or would be forgotten there earlier. Yields undefined now and then, where others
  * may have their turn.
  *
  * @param other undefined: nothing under that key is there
  * @param forgetBefore Unix seconds
  */
-export function* lackingTokens(
+function* lackingTokens(
   held: Generation,
   other: Generation | undefined,
   forgetBefore: number,
@@ -49,9 +72,9 @@ export function* lackingTokens(
 }
 
 /** Marks that live and are not in `other`, or would be forgotten there earlier. They stand under the primary key, and need none. */
-export function* lackingMarks(
-  held: UserMarks,
-  other: UserMarks,
+function* lackingMarks(
+  held: Marks,
+  other: Marks,
   primary: Generation,
   forgetBefore: number,
 ): Generator<FingerprintsEntry> {
@@ -81,11 +104,6 @@ function fingerprints(
     kind: "fingerprints",
     key: Buffer.from(keyAsBytes).toString("base64url"),
     tokens,
-    users: marks.map(([subject, issuer, before, expiresAt]) => [
-      subject,
-      issuer,
-      before,
-      expiresAt,
-    ]),
+    users: marks.map((mark) => [...mark]),
   };
 }

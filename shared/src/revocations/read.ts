@@ -42,6 +42,11 @@ function isToken(value: unknown): value is TokenRevocation {
         if (typeof at !== "number" || !(at >= 0 && at <= maxUnixSeconds)) return false;
         break;
       }
+      case "at":
+        if (typeof value[name] !== "number" || !(value[name] >= 0)) return false;
+        // May be missing.
+        fields -= 1;
+        break;
       case "reason":
         if (!isText(value[name], 0, 200)) return false;
         // May be missing.

@@ -1,40 +1,56 @@
 import { randomFillSync } from "node:crypto";
 import type { FingerprintsEntry, RevocationEntry } from "../contract/entries.ts";
 import { turn } from "../replica/slices.ts";
+import { AddressBlocks } from "./address-blocks.ts";
 import type { Credential } from "./credential.ts";
-import { blocksOf, DumpWriter } from "./dump-format.ts";
-import { bytesPerToken, segmentCount } from "./fingerprint-set.ts";
+import { blocksOf } from "./dump-format.ts";
+import { dumpedParts } from "./dump.ts";
+import { bytesPerToken } from "./fingerprint-set.ts";
 import { keyBytes, type Fingerprint } from "./generation.ts";
 import { Generations } from "./generations.ts";
-import { lackingMarks, lackingTokens } from "./lacking.ts";
-import { UserMarks } from "./user-marks.ts";
-import type { DumpedMark } from "./user-marks.ts";
+import { LiftedTokens } from "./lifted-tokens.ts";
+import { ofNobody, registerOf, signingKeyName } from "./names.ts";
+import type { RevocationTarget } from "../contract/entries.ts";
+import { lackingOf, type Held } from "./lacking.ts";
+import { always, Marks, namespaces } from "./marks.ts";
+import type { DumpedMark } from "./marks.ts";
 
 /** Tokens that are taken in before others have their turn: about two milliseconds' worth. */
 const tokensAtOnce = 8_192;
-const marksPerBlock = 4_096;
-const usersSweepSeconds = 60;
-/** Sessions stand among the tokens, under an issuer that no token has. */
-const ofNobody = "";
+const marksSweepSeconds = 60;
 /** A longer one cannot be revoked by name. */
 const longestName = 512;
 
+/** What is known of an order. */
+interface Ordered {
+  /** When it was given, in Unix milliseconds. Absent: before that was written down. */
+  readonly at?: number | undefined;
+}
+
 /**
- * What was taken back: single tokens by issuer and `jti`, and all tokens of a subject issued up to a moment. It only grows, but for
- * what has expired. Exact as far as 64 bits under a secret key are: no two tokens are mistaken for each other by design or by luck.
+ * What was taken back: single tokens by issuer and `jti`, all tokens of a subject issued up to a moment, and whatever else has a name.
+ * What was lifted again stays known as such, so it only grows, but for what has expired. Exact as far as 64 bits under a secret key are: no two tokens are mistaken for each other by design or by luck.
  *
  * The key is the fleet's, so that the set can be handed from node to node as it is. Of tokens under another key only the
  * fingerprints are known; they stay in an older generation until they have expired, and every question is put to it too.
  */
 export class RevocationSet {
   readonly #generations: Generations;
-  readonly #users = new UserMarks();
+  readonly #addresses = new AddressBlocks();
+  readonly #marks = new Marks((name, namespace, revoked) => {
+    if (namespace !== namespaces.address) return;
+    if (revoked) this.#addresses.add(name);
+    else this.#addresses.delete(name);
+  });
+  readonly #listeners = new Set<() => void>();
+  readonly #lifted: LiftedTokens;
   #version = 1;
-  #usersSweptAt = 0;
+  #marksSweptAt = 0;
 
   /** @param key 16 bytes. Default: random, so that nobody can prepare texts whose fingerprints meet. */
   constructor(key: Uint8Array = randomFillSync(new Uint8Array(keyBytes))) {
     this.#generations = new Generations(key);
+    this.#lifted = new LiftedTokens(this.#generations, this.#marks);
   }
 
   /** The primary key: what is added from now on is under it. */
@@ -47,9 +63,14 @@ export class RevocationSet {
     return this.#version;
   }
 
-  /** Tokens and users held. */
+  /** How many blocks of addresses are shut out. */
+  get addresses(): number {
+    return this.#addresses.size;
+  }
+
+  /** Tokens and names held. */
   get size(): number {
-    return this.#generations.size + this.#users.size;
+    return this.#generations.size + this.#marks.size;
   }
 
   /** Memory of the tokens, in bytes. */
@@ -65,6 +86,7 @@ export class RevocationSet {
    */
   useKey(key: Uint8Array): void {
     if (!this.#generations.use(key)) return;
+    this.#lifted.changed();
     // Nothing more is revoked, but a dump is another one.
     this.#version += 1;
   }
@@ -75,15 +97,24 @@ export class RevocationSet {
   }
 
   /**
+   * Calls back when more is taken back than before, at once: whoever let somebody in can ask again. What a merge brings is told part by
+   * part.
+   *
+   * @returns how to stop it
+   */
+  onAdded(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /**
    * @param token a fingerprint of this set
    * @param expiresAt Unix seconds after which the entry may be forgotten
    */
-  addToken(token: Fingerprint, expiresAt: number): void {
-    const { primary } = this.#generations;
-    const { key } = token;
-    const { tokens } =
-      key === primary.key ? primary : this.#generations.under(new Uint8Array(key.buffer));
-    if (tokens.add(token.high, token.low, expiresAt)) this.#version += 1;
+  addToken(token: Fingerprint, expiresAt: number, { at }: Ordered = {}): void {
+    const version = this.#version;
+    this.#addToken(token, expiresAt, at);
+    this.#tellSince(version);
   }
 
   /**
@@ -96,8 +127,11 @@ export class RevocationSet {
     issuer: string | undefined,
     issuedBefore: number,
     expiresAt: number,
+    { at }: Ordered = {},
   ): void {
-    if (this.#users.add(subject, issuer, issuedBefore, expiresAt)) this.#version += 1;
+    const version = this.#version;
+    if (this.#marks.add(subject, issuer, issuedBefore, expiresAt, at)) this.#version += 1;
+    this.#tellSince(version);
   }
 
   /**
@@ -106,48 +140,41 @@ export class RevocationSet {
    * @throws Error or RangeError when it cannot be; then nothing of it is
    */
   apply(entry: RevocationEntry, forgetBefore: number): void {
-    switch (entry.kind) {
-      case "token":
-        if (entry.expiresAt < forgetBefore) return;
-        if (this.#generations.primary.add(entry.issuer, entry.jti, entry.expiresAt))
-          this.#version += 1;
-        return;
-      case "user":
-        if (entry.expiresAt < forgetBefore) return;
-        return this.addUser(entry.subject, entry.issuer, entry.issuedBefore, entry.expiresAt);
-      case "session":
-        if (entry.expiresAt < forgetBefore) return;
-        if (this.#generations.primary.add(ofNobody, entry.sid, entry.expiresAt)) this.#version += 1;
-        return;
-      case "batch":
-        for (const item of entry.items) this.apply(item, forgetBefore);
-        return;
-      case "fingerprint-key":
-        return this.useKey(Buffer.from(entry.key, "base64url"));
-      case "fingerprints": {
-        const tokens = Buffer.from(entry.tokens, "base64");
-        if (tokens.length % bytesPerToken !== 0) throw new Error("half a fingerprint");
-        this.#addTokens(Buffer.from(entry.key, "base64url"), tokens, forgetBefore);
-        return this.#addMarks(entry.users, forgetBefore);
-      }
-      default:
-        return entry satisfies never;
-    }
+    const version = this.#version;
+    this.#apply(entry, forgetBefore);
+    this.#tellSince(version);
   }
 
   has(credential: Credential): boolean {
-    const { fingerprint, jti, issuer, session } = credential;
-    if (session !== undefined && session.length <= longestName) {
-      for (const generation of this.#generations)
-        if (generation.has(ofNobody, session)) return true;
-    }
-    const { primary, older } = this.#generations;
-    if (fingerprint !== undefined && fingerprint.key === primary.key) {
-      if (primary.tokens.has(fingerprint.high, fingerprint.low)) return true;
-    } else if (jti !== undefined && primary.has(issuer, jti)) return true;
-    if (older.length > 0 && jti !== undefined)
-      for (const generation of older) if (generation.has(issuer, jti)) return true;
-    return this.#users.covers(credential.subject, issuer, credential.issuedAt);
+    const { fingerprint, jti, issuer, session, issuedAt } = credential;
+    if (session !== undefined && this.#hasByName(ofNobody, session)) return true;
+    if (fingerprint !== undefined && fingerprint.key === this.#generations.primary.key) {
+      const { tokens } = this.#generations.primary;
+      if (tokens.has(fingerprint.high, fingerprint.low) && !this.#lifted.has(issuer, jti!))
+        return true;
+      if (this.#generations.older.length > 0 && this.#hasByName(issuer, jti!)) return true;
+    } else if (jti !== undefined && this.#hasByName(issuer, jti)) return true;
+    const marks = this.#marks;
+    if (marks.size === 0) return false;
+    const { client, keyId, apiKey } = credential;
+    return (
+      marks.covers(credential.subject, issuer, issuedAt) ||
+      marks.has(issuer, namespaces.issuer, Math.floor(issuedAt)) ||
+      (client !== undefined && marks.has(client, namespaces.client)) ||
+      (apiKey !== undefined && marks.has(apiKey, namespaces.apiKey)) ||
+      (keyId !== undefined && marks.has(signingKeyName(issuer, keyId), namespaces.signingKey))
+    );
+  }
+
+  /** Whether this address is shut out, in whatever spelling. */
+  blocks(address: string): boolean {
+    return this.#addresses.has(address);
+  }
+
+  /** When something was revoked or lifted last, in Unix milliseconds, as far as that is known. 0: it is not. */
+  lastChange(target: RevocationTarget): number {
+    const { name, namespace } = registerOf(target);
+    return this.#marks.lastChange(name, namespace);
   }
 
   /**
@@ -159,9 +186,9 @@ export class RevocationSet {
    */
   sweep(now: number, segments?: number): number {
     let forgotten = this.#generations.sweep(now, segments);
-    if (segments === undefined || now - this.#usersSweptAt >= usersSweepSeconds) {
-      this.#usersSweptAt = now;
-      forgotten += this.#users.sweep(now);
+    if (segments === undefined || now - this.#marksSweptAt >= marksSweepSeconds) {
+      this.#marksSweptAt = now;
+      forgotten += this.#marks.sweep(now);
     }
     return forgotten;
   }
@@ -188,26 +215,8 @@ export class RevocationSet {
   /**
    * The same, in parts, of which each is made when it is asked for. What is added meanwhile may be in it or not.
    */
-  *dumpInParts(): Generator<Uint8Array> {
-    const writer = new DumpWriter();
-    yield writer.begin();
-    for (const generation of this.#generations) {
-      yield writer.key(generation.keyAsBytes);
-      const { tokens } = generation;
-      for (let segment = 0; segment < segmentCount; segment += 1) {
-        const count = tokens.countIn(segment);
-        if (count > 0) yield writer.tokens(count, (entries) => tokens.copy(segment, entries));
-      }
-    }
-    let marks: DumpedMark[] = [];
-    for (const mark of this.#users.dump()) {
-      marks.push(mark);
-      if (marks.length < marksPerBlock) continue;
-      yield writer.users(marks);
-      marks = [];
-    }
-    if (marks.length > 0) yield writer.users(marks);
-    yield writer.end();
+  dumpInParts(): Generator<Uint8Array> {
+    return dumpedParts(this.#generations, this.#marks);
   }
 
   /**
@@ -230,7 +239,12 @@ export class RevocationSet {
    */
   async merge(dump: Uint8Array, forgetBefore: number): Promise<void> {
     for (const _ of blocksOf(dump)) await turn();
-    for (const _ of this.#absorb(dump, forgetBefore)) await turn();
+    let version = this.#version;
+    for (const _ of this.#absorb(dump, forgetBefore)) {
+      this.#tellSince(version);
+      version = this.#version;
+      await turn();
+    }
   }
 
   /**
@@ -238,7 +252,8 @@ export class RevocationSet {
    * JSON, what expired before `forgetBefore` (Unix seconds) left out.
    */
   *lacking(other: RevocationSet, forgetBefore: number): Generator<FingerprintsEntry> {
-    for (const entry of this.#lacking(other, forgetBefore)) if (entry !== undefined) yield entry;
+    for (const entry of lackingOf(this.#held, other.#held, forgetBefore))
+      if (entry !== undefined) yield entry;
   }
 
   /** As {@link lacking}, in slices of a few milliseconds: of ten million it takes most of a second to find that nothing is lacking. */
@@ -246,22 +261,14 @@ export class RevocationSet {
     other: RevocationSet,
     forgetBefore: number,
   ): AsyncGenerator<FingerprintsEntry> {
-    for (const entry of this.#lacking(other, forgetBefore)) {
+    for (const entry of lackingOf(this.#held, other.#held, forgetBefore)) {
       if (entry === undefined) await turn();
       else yield entry;
     }
   }
 
-  *#lacking(other: RevocationSet, forgetBefore: number): Generator<FingerprintsEntry | undefined> {
-    for (const generation of this.#generations) {
-      if (generation.tokens.size === 0) continue;
-      yield* lackingTokens(
-        generation,
-        other.#generations.find(generation.keyAsBytes),
-        forgetBefore,
-      );
-    }
-    yield* lackingMarks(this.#users, other.#users, this.#generations.primary, forgetBefore);
+  get #held(): Held {
+    return { generations: this.#generations, marks: this.#marks };
   }
 
   /** Takes in a dump that was checked; yields wherever others may have their turn. */
@@ -294,16 +301,86 @@ export class RevocationSet {
     }
   }
 
+  #apply(entry: RevocationEntry, forgetBefore: number): void {
+    switch (entry.kind) {
+      case "token":
+      case "session": {
+        if (entry.expiresAt < forgetBefore) return;
+        const [issuer, id] =
+          entry.kind === "token" ? [entry.issuer, entry.jti] : [ofNobody, entry.sid];
+        return this.#addToken(this.fingerprint(issuer, id), entry.expiresAt, entry.at);
+      }
+      case "user":
+      case "client":
+      case "signing-key":
+      case "issuer":
+      case "api-key":
+      case "address": {
+        if (entry.expiresAt < forgetBefore) return;
+        const { name, namespace } = registerOf(entry);
+        const before = "issuedBefore" in entry ? entry.issuedBefore : always;
+        if (this.#marks.add(name, namespace, before, entry.expiresAt, entry.at)) this.#version += 1;
+        return;
+      }
+      case "lifting": {
+        if (entry.expiresAt < forgetBefore) return;
+        const { name, namespace } = registerOf(entry.target);
+        if (!this.#marks.lift(name, namespace, entry.at, entry.expiresAt)) return;
+        this.#lifted.changed();
+        this.#version += 1;
+        return;
+      }
+      case "batch":
+        for (const item of entry.items) this.#apply(item, forgetBefore);
+        return;
+      case "fingerprint-key":
+        return this.useKey(Buffer.from(entry.key, "base64url"));
+      case "fingerprints": {
+        const tokens = Buffer.from(entry.tokens, "base64");
+        if (tokens.length % bytesPerToken !== 0) throw new Error("half a fingerprint");
+        this.#addTokens(Buffer.from(entry.key, "base64url"), tokens, forgetBefore);
+        return this.#addMarks(entry.users, forgetBefore);
+      }
+      default:
+        return entry satisfies never;
+    }
+  }
+
+  #addToken(token: Fingerprint, expiresAt: number, at = 0): void {
+    const { primary } = this.#generations;
+    const { key } = token;
+    const { tokens } =
+      key === primary.key ? primary : this.#generations.under(new Uint8Array(key.buffer));
+    if (tokens.add(token.high, token.low, expiresAt)) this.#version += 1;
+    if (this.#lifted.revokeAgain(token, expiresAt, at)) this.#version += 1;
+  }
+
+  /** Whether a token or session is there by its texts, under whichever key, and was not lifted. */
+  #hasByName(issuer: string, id: string): boolean {
+    // A longer one cannot be revoked by name.
+    if (id.length > longestName) return false;
+    for (const generation of this.#generations)
+      if (generation.has(issuer, id)) return !this.#lifted.has(issuer, id);
+    return false;
+  }
+
+  #tellSince(version: number): void {
+    if (this.#version === version) return;
+    for (const listener of this.#listeners) listener();
+  }
+
   #addTokens(key: Uint8Array, bytes: Uint8Array, forgetBefore: number): void {
     // A copy, because words must begin at a multiple of four.
     const entries = new Uint32Array(Uint8Array.from(bytes).buffer);
     // Looked for anew each time: a generation may have become empty, and been dropped, since the last slice.
+    const { length } = this.#generations.older;
     if (this.#generations.under(key).tokens.addAll(entries, forgetBefore) > 0) this.#version += 1;
+    if (this.#generations.older.length !== length) this.#lifted.changed();
   }
 
   #addMarks(marks: readonly DumpedMark[], forgetBefore: number): void {
-    for (const [subject, issuer, issuedBefore, expiresAt] of marks)
-      if (expiresAt >= forgetBefore)
-        this.addUser(subject, issuer ?? undefined, issuedBefore, expiresAt);
+    for (const mark of marks)
+      if (mark[3] >= forgetBefore && this.#marks.take(mark)) this.#version += 1;
+    this.#lifted.changed();
   }
 }

@@ -1,0 +1,52 @@
+import type { Fingerprint } from "./generation.ts";
+import type { Generations } from "./generations.ts";
+import { always, namespaces, type Marks } from "./marks.ts";
+import { tokenName } from "./names.ts";
+
+/**
+ * Tokens and sessions that were lifted, and may have been revoked again. They stay among the fingerprints; what became of them since is in
+ * a register of each. There are hardly ever any.
+ */
+export class LiftedTokens {
+  readonly #generations: Generations;
+  readonly #marks: Marks;
+  /** Their names by fingerprint, under each key. Undefined: to be made anew. */
+  #names: ReadonlyMap<string, string> | undefined;
+
+  constructor(generations: Generations, marks: Marks) {
+    this.#generations = generations;
+    this.#marks = marks;
+  }
+
+  /** Others were lifted, or there are other keys. */
+  changed(): void {
+    this.#names = undefined;
+  }
+
+  /** Whether it counts again, although its fingerprint is there. */
+  has(issuer: string, id: string): boolean {
+    const name = tokenName(issuer, id);
+    return this.#marks.knows(name, namespaces.lifted) && !this.#marks.has(name, namespaces.lifted);
+  }
+
+  /** A token was revoked. @param at in Unix milliseconds. @returns whether it had been lifted before, and is not any more */
+  revokeAgain(token: Fingerprint, expiresAt: number, at: number): boolean {
+    const name = this.#all().get(keyOf(token));
+    return name !== undefined && this.#marks.add(name, namespaces.lifted, always, expiresAt, at);
+  }
+
+  #all(): ReadonlyMap<string, string> {
+    if (this.#names !== undefined) return this.#names;
+    const found = new Map<string, string>();
+    for (const name of this.#marks.names(namespaces.lifted)) {
+      const [issuer, id] = JSON.parse(name) as [string, string];
+      for (const generation of this.#generations)
+        found.set(keyOf(generation.fingerprint(issuer, id)), name);
+    }
+    return (this.#names = found);
+  }
+}
+
+function keyOf({ high, low }: Fingerprint): string {
+  return `${high}:${low}`;
+}
