@@ -20,16 +20,19 @@ export interface FoundSession {
 }
 
 /** So many are held. */
-const maxCount = 20_000;
+const maxFound = 20_000;
+const maxUnknown = 2_000;
 
 /** Sessions that were looked up lately, bounded. */
 export class SeenSessions {
-  readonly #byId = new Map<SessionId, Seen>();
+  readonly #found = new Map<SessionId, Seen>();
+  /** Apart: whoever makes up ids pushes out nobody's session. */
+  readonly #unknown = new Map<SessionId, Seen>();
   /** By the whole value of a cookie whose secret was found to be right: the usual request costs one look, and no hash. */
   readonly #byCookie = new Map<string, Seen>();
 
   get(sid: SessionId): Seen | undefined {
-    return this.#byId.get(sid);
+    return this.#found.get(sid) ?? this.#unknown.get(sid);
   }
 
   /** @returns undefined when the secret of this very text has to be looked at */
@@ -38,23 +41,27 @@ export class SeenSessions {
   }
 
   put(sid: SessionId, seen: Seen): void {
-    putLast(this.#byId, sid, seen);
+    this.#found.delete(sid);
+    this.#unknown.delete(sid);
+    if (seen.found === undefined) putLast(this.#unknown, sid, seen, maxUnknown);
+    else putLast(this.#found, sid, seen, maxFound);
   }
 
   /** The secret in this cookie is that of the session. */
   prove(cookie: string, seen: Seen): void {
-    putLast(this.#byCookie, cookie, seen);
+    putLast(this.#byCookie, cookie, seen, maxFound);
   }
 
   clear(): void {
-    this.#byId.clear();
+    this.#found.clear();
+    this.#unknown.clear();
     this.#byCookie.clear();
   }
 }
 
 /** The one that was put first goes first; what is put again is the last one again, so what is used stays. */
-function putLast(seen: Map<string, Seen>, key: string, value: Seen): void {
+function putLast(seen: Map<string, Seen>, key: string, value: Seen, atMost: number): void {
   seen.delete(key);
-  if (seen.size >= maxCount) seen.delete(seen.keys().next().value!);
+  if (seen.size >= atMost) seen.delete(seen.keys().next().value!);
   seen.set(key, value);
 }

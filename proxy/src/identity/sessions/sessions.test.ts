@@ -297,6 +297,16 @@ describe("the store", () => {
     expect(reads).toHaveLength(2);
   });
 
+  test("is not asked again for those who are here because others make up ids", async () => {
+    const value = await signIn();
+    await identify(shown(value));
+    for (let count = 0; count < 25_000; count += 1)
+      await codeOf(shown({ sid: `guess-${count}`.padEnd(22, "x"), secret: value.secret }));
+    const asked = reads.length;
+    expect(await codeOf(shown(value))).toBe("session");
+    expect(reads).toHaveLength(asked);
+  });
+
   test("hears that a session is used, once in a twentieth of its time, and no request waits for that", async () => {
     const value = await signIn();
     for (let minute = 0; minute < 60; minute += 1) {
@@ -326,6 +336,8 @@ describe("a session ends", () => {
     const value = await signIn();
     await identify(shown(value));
     clock.advance(hour + 1);
+    expect(await codeOf(shown(value))).toBe("credential-expired");
+    clock.advance(5_000);
     expect(await codeOf(shown(value))).toBe("credential-expired");
     expect(await codeOf(shown(await signIn({}, 10)))).toBe("session");
   });

@@ -184,7 +184,7 @@ export class Sessions {
   async #look(sid: SessionId): Promise<Seen> {
     const generation = this.#generation;
     const { policy } = this.#rules!;
-    const before = this.#seen.get(sid)?.found;
+    const before = this.#seen.get(sid);
     const startedAt = this.#clock.monotonic();
     const storeMs = () => this.#clock.monotonic() - startedAt;
     let held: HeldSession | undefined;
@@ -204,8 +204,8 @@ export class Sessions {
         : Math.min(policy.cacheFor, held.idleMs / 2);
     const seen: Seen = {
       freshUntil: startedAt + freshMs,
-      found: held && found(held, before, policy, this.#clock.wall()),
-      wasThere: before !== undefined,
+      found: held && found(held, before?.found, policy, this.#clock.wall()),
+      wasThere: before?.found !== undefined || before?.wasThere === true,
     };
     if (generation === this.#generation) this.#seen.put(sid, seen);
     return seen;
