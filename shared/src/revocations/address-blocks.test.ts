@@ -95,6 +95,24 @@ describe("an address is in a block", () => {
     expect([all.size, all.has("10.1.2.3")]).toEqual([0, false]);
   });
 
+  // Where those that begin or end alike are searched one by one, this does not end within its time.
+  test.each([
+    ["IPv4 addresses", (at: number) => `10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, "/32"],
+    [
+      "IPv6 networks",
+      (at: number) => `2001:db8:${at >> 16}:${(at & 65_535).toString(16)}::`,
+      "/64",
+    ],
+    ["IPv6 hosts", (at: number) => `2001:db8:${at >> 16}:${(at & 65_535).toString(16)}::1`, "/128"],
+  ] as const)("also of a hundred thousand %s", (_, address, length) => {
+    const all = new AddressBlocks();
+    const addresses = Array.from({ length: 100_000 }, (_none, at) => address(at));
+    for (const text of addresses) all.add(`${text}${length}`);
+    expect(all.size).toBe(100_000);
+    expect(addresses.filter((text) => !all.has(text))).toEqual([]);
+    expect(all.has("10.200.0.1") || all.has("2001:db9::1")).toBe(false);
+  });
+
   test("as another implementation says", () => {
     const ipv6 = fc.array(fc.constantFrom(0, 1, 0xdb8, 0xffff, 0x2001), {
       minLength: 8,

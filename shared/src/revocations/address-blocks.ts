@@ -47,9 +47,12 @@ export function prefixOf(cidr: Cidr): { readonly length: number; readonly of: 32
   return { length: Number(cidr.slice(cidr.indexOf("/") + 1)), of: cidr.includes(":") ? 128 : 32 };
 }
 
+/** What the addresses of a block have in common. */
+type Key = bigint | string;
+
 /** Blocks of addresses; whether an address is in one of them costs one look for each length of prefix that there is. */
 export class AddressBlocks {
-  readonly #families = { 32: new Map<number, Set<bigint>>(), 128: new Map<number, Set<bigint>>() };
+  readonly #families = { 32: new Map<number, Set<Key>>(), 128: new Map<number, Set<Key>>() };
   #size = 0;
 
   get size(): number {
@@ -58,19 +61,19 @@ export class AddressBlocks {
 
   /** @param cidr as {@link cidrOf} spells it */
   add(cidr: Cidr): void {
-    const { value, bits, length } = networkOf(cidr);
+    const { bits, length, key } = networkOf(cidr);
     const family = this.#families[bits];
     let networks = family.get(length);
     if (networks === undefined) family.set(length, (networks = new Set()));
-    if (networks.has(value)) return;
-    networks.add(value);
+    if (networks.has(key)) return;
+    networks.add(key);
     this.#size += 1;
   }
 
   delete(cidr: Cidr): void {
-    const { value, bits, length } = networkOf(cidr);
+    const { bits, length, key } = networkOf(cidr);
     const networks = this.#families[bits].get(length);
-    if (networks?.delete(value) !== true) return;
+    if (networks?.delete(key) !== true) return;
     this.#size -= 1;
     if (networks.size === 0) this.#families[bits].delete(length);
   }
@@ -81,16 +84,26 @@ export class AddressBlocks {
     const parsed = parse(address);
     if (parsed === undefined) return false;
     for (const [length, networks] of this.#families[parsed.bits])
-      if (networks.has(masked(parsed.value, parsed.bits, length))) return true;
+      if (networks.has(keyOf(parsed, length))) return true;
     return false;
   }
 }
 
-function networkOf(cidr: Cidr): Parsed & { readonly length: number } {
+function networkOf(cidr: Cidr): { bits: 32 | 128; length: number; key: Key } {
   const slash = cidr.indexOf("/");
   const parsed = parse(cidr.slice(0, slash));
   if (parsed === undefined) throw new RangeError(`not a block: ${JSON.stringify(cidr)}`);
-  return { ...parsed, length: Number(cidr.slice(slash + 1)) };
+  const length = Number(cidr.slice(slash + 1));
+  return { bits: parsed.bits, length, key: keyOf(parsed, length) };
+}
+
+/**
+ * The leading bits of an address. V8 hashes a bigint by its last 64 bits alone, so that a set of longer ones that end alike, or of
+ * networks with their zeros behind, would be searched one by one.
+ */
+function keyOf({ value, bits }: Parsed, length: number): Key {
+  const prefix = value >> BigInt(bits - length);
+  return length <= 64 ? prefix : prefix.toString(36);
 }
 
 /** An IPv4 address in IPv6 form (RFC 4291 §2.5.5.2) is the IPv4 address. A zone (RFC 4007 §11) is of this machine alone. */
