@@ -242,6 +242,7 @@ const libraries: readonly { readonly library: RegExp; readonly places: readonly 
       "proxy/src/telemetry/metrics.ts",
       "proxy/src/telemetry/exposition.ts",
       "proxy/src/telemetry/session-series.ts",
+      "proxy/src/telemetry/user-series.ts",
       "proxy/src/telemetry/combined.ts",
       "control-plane/src/",
     ],

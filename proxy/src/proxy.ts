@@ -16,6 +16,7 @@ import { journalNames, type JournalName } from "@tocsin/shared/journal";
 import type { ReplicaStatus } from "@tocsin/shared/replica";
 import type { SessionStore } from "@tocsin/shared/sessions";
 import { createIdentity } from "./identity/create.ts";
+import { Users } from "./identity/users/users.ts";
 import { startListener, type Listener } from "./listener/listener.ts";
 import type { BoundAddress } from "./listener/bind.ts";
 import { assemble, closedGate } from "./pipeline/assemble.ts";
@@ -31,6 +32,7 @@ import type { MetricSamples } from "./telemetry/exposition.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { bootOf } from "./upstream/instances.ts";
 import { createUpstreams } from "./upstream/upstreams.ts";
+import { userQuestions } from "./user-questions.ts";
 import { Census } from "./websocket/census.ts";
 
 /** What a proxy is made of, wherever it listens. */
@@ -168,6 +170,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       retries: upstreams.retries.read(),
     }),
     hasSessions: () => fleet.config()?.config.identity.sessions !== undefined,
+    hasUsers: () => fleet.config()?.config.identity.users !== undefined,
   });
   const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));
   const websockets = new Census();
@@ -207,6 +210,16 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       onSessionLookup: (outcome, storeMs) => metrics.sessions.count(outcome, storeMs),
     }),
   );
+  const users = new Users({
+    clock,
+    random,
+    log,
+    invalidations: fleet.invalidations,
+    revocations: fleet.revocations,
+    invalidationsMs: () => fleet.staleness.invalidationsMs(),
+    onLookup: (outcome) => metrics.users.count(outcome),
+    onQuestion: (tookMs) => metrics.users.asked(tookMs),
+  });
 
   const { accessLines } = options;
   const access = stack.use(
@@ -237,9 +250,10 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
     identity.configure(applied.config.identity, {
       production: applied.config.environment === "production",
     });
+    users.configure(applied.config.identity.users, userQuestions(applied.config, upstreams));
     const engines = {
       instances: fleet.instances,
-      identity,
+      identity: users.behind(identity),
       staleness: fleet.staleness,
       upstreams,
       websockets,

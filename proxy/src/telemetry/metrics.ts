@@ -3,6 +3,7 @@ import type { ExchangeRecord } from "./access-log.ts";
 import { buckets, expose, type MetricSamples } from "./exposition.ts";
 import { ExchangeSeries, RouteSeries } from "./series.ts";
 import { exposeSessions, SessionSeries } from "./session-series.ts";
+import { exposeUsers, UserSeries } from "./user-series.ts";
 
 /** What the replicas and instances look like at the moment of a scrape. */
 export interface FleetReading {
@@ -51,6 +52,8 @@ export interface Metrics {
   streamClosed(kind: string, reason: string): void;
   /** How sessions were looked for; counted by whoever looks. */
   readonly sessions: SessionSeries;
+  /** How users were looked up; counted by whoever looks. */
+  readonly users: UserSeries;
   /** The text of a scrape, and its media type. */
   scrape(): Promise<{ readonly text: string; readonly type: string }>;
   /** The numbers of a scrape, to be put together with those of other processes (combined.ts). */
@@ -65,6 +68,8 @@ export interface MetricsOptions {
   readonly resilience?: () => ResilienceReading;
   /** Asked at each scrape: whether there are sessions. Absent: there are none. */
   readonly hasSessions?: () => boolean;
+  /** Likewise: whether a service of users is asked. Absent: none is. */
+  readonly hasUsers?: () => boolean;
 }
 
 /** Label values are bounded: any other method is `_OTHER`. */
@@ -166,6 +171,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   if (options.resilience !== undefined) exposeResilience(registry, options.resilience);
   const sessions = new SessionSeries();
   exposeSessions(registry, sessions, options.hasSessions ?? (() => false));
+  const users = new UserSeries();
+  exposeUsers(registry, users, options.hasUsers ?? (() => false));
   new Gauge({
     name: "tocsin_build_info",
     help: "Always 1; the labels say what runs.",
@@ -230,6 +237,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       else held.count += 1;
     },
     sessions,
+    users,
     samples: async () => (await registry.getMetricsAsJSON()) as readonly MetricSamples[],
     async scrape() {
       return { text: await registry.metrics(), type: registry.contentType };

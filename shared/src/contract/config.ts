@@ -12,6 +12,7 @@ import { Auth, Route, WebSocketPolicy } from "./route.ts";
 import { Service } from "./service.ts";
 import { SessionPolicy } from "./sessions.ts";
 import { AddressBlock, Duration, Size } from "./units.ts";
+import { UserPolicy } from "./users.ts";
 
 export const Algorithm = z.enum([
   "HS256",
@@ -234,6 +235,9 @@ export const Config = z
         ),
         sessions: SessionPolicy.optional().describe(
           "Opaque sessions by cookie, kept in Redis, or in a file when standalone. Default: there are none.",
+        ),
+        users: UserPolicy.optional().describe(
+          "A service that is asked whether a user is still active, and which roles it has. Default: the credential says it all.",
         ),
       })
       .prefault({}),

@@ -5,7 +5,6 @@
 const later: readonly (readonly [path: RegExp, keys: readonly string[]])[] = [
   [/^$/, ["cors", "limits", "caches"]],
   [/^listen$/, ["healthPath"]],
-  [/^identity$/, ["users"]],
   [/^services\.[^.]+$/, ["external", "credentials"]],
   [
     /^routes\.\d+$/,

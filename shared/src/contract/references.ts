@@ -9,6 +9,7 @@ import { apiKeyProblems } from "./api-keys.ts";
 import { hiding, reachOf } from "./reach.ts";
 import { bodyless, contested, shapeOf, type Claim } from "./route-match.ts";
 import { sessionProblems } from "./session-problems.ts";
+import { userProblems } from "./user-problems.ts";
 
 export interface Inconsistency {
   readonly path: readonly PropertyKey[];
@@ -44,6 +45,7 @@ export function inconsistencies(
     ...openKeySets(config),
     ...sessionProblems(config, routes),
     ...apiKeyProblems(config, routes),
+    ...userProblems(config, routes, services),
   ];
 }
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { Name } from "../names.ts";
 import { RouteMatch } from "./route-match.ts";
 import { Duration, Size } from "./units.ts";
+import { UserAbsence } from "./users.ts";
 
 const AnyAll = z
   .strictObject({
@@ -28,6 +29,9 @@ const AuthPolicy = z.strictObject({
     .describe("Kinds of credential that are accepted. Default: every kind that `identity` has."),
   roles: AnyAll.optional().describe("Roles that the principal needs."),
   scopes: AnyAll.optional().describe("Scopes that the principal needs."),
+  users: UserAbsence.optional().describe(
+    "What happens while the service of `identity.users` has no answer. Default: 503.",
+  ),
 });
 export type AuthPolicy = z.infer<typeof AuthPolicy>;
 

@@ -27,7 +27,7 @@ const QuestionPath = z
 export const UserPolicy = z.strictObject({
   service: Name.describe("The service that is asked, by its instances; under `services`."),
   path: QuestionPath.describe(
-    "Asked with GET. `{subject}` is the user, percent-encoded; `{issuer}`, where it is there, who says so, empty as `-` for this gateway itself.",
+    "Asked with GET. `{subject}` is the user, percent-encoded; `{issuer}`, where it stands there, is who says so: `-` is this gateway itself.",
   ),
   ttl: Duration({ min: "1s", max: "24h" })
     .prefault("5m")
