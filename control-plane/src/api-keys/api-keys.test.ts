@@ -1,5 +1,5 @@
 import { silentLog, systemClock } from "@tocsin/shared";
-import { digestOfKey, faultInKey, idIn } from "@tocsin/shared/api-keys";
+import { digestOfKey, faultInKey } from "@tocsin/shared/api-keys";
 import { subjects, type Bus } from "@tocsin/shared/bus";
 import { ApiKeyEntry, type ApiKeyMade, type ApiKeyPage } from "@tocsin/shared/contract";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
@@ -60,7 +60,7 @@ describe("a new key", () => {
     expect(answer.status).toBe(201);
     const { id, key, apiKey } = answer.json() as unknown as ApiKeyMade & { key: string };
     expect(faultInKey(key)).toBeUndefined();
-    expect(idIn(key)).toBe(id);
+    expect(key.slice(7, 19)).toBe(id);
     expect(answer.headers).toMatchObject({
       location: `/v1/api-keys/${id}`,
       etag: '"1"',
@@ -149,7 +149,7 @@ describe("a rotation", () => {
     expect(answer.status).toBe(200);
     const second = answer.json() as unknown as ApiKeyMade & { key: string };
     expect(second.key).not.toBe(key);
-    expect(idIn(second.key)).toBe(id);
+    expect(second.key.slice(7, 19)).toBe(id);
     const { secrets, revision } = await entryOf(id);
     expect(revision).toBe(2);
     expect(secrets.map(({ hash }) => hash)).toEqual([digestOfKey(second.key), digestOfKey(key)]);

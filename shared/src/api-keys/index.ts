@@ -1,3 +1,3 @@
 export { apiKeyIdOf, apiKeyIdPattern } from "./id.ts";
 export type { ApiKeyId } from "./id.ts";
-export { digestOfKey, faultInKey, freshApiKeyId, freshKey, idIn, keyLength } from "./key-text.ts";
+export { digestOfKey, faultInKey, freshApiKeyId, freshKey, keyLength } from "./key-text.ts";

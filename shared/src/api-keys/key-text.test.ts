@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import { expect, test } from "vitest";
 import { apiKeyIdOf, apiKeyIdPattern } from "./id.ts";
-import { digestOfKey, faultInKey, freshApiKeyId, freshKey, idIn, keyLength } from "./key-text.ts";
+import { digestOfKey, faultInKey, freshApiKeyId, freshKey, keyLength } from "./key-text.ts";
 
 const id = "abcdefgh2345";
 
@@ -10,7 +10,6 @@ test("a key has a form that a scanner can look for", () => {
     const key = freshKey(id);
     expect(key).toMatch(/^tocsin_abcdefgh2345_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}$/);
     expect(key).toHaveLength(keyLength);
-    expect(idIn(key)).toBe(id);
     expect(faultInKey(key)).toBeUndefined();
   }
 });

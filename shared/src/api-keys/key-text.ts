@@ -28,11 +28,6 @@ export function freshApiKeyId(): ApiKeyId {
   return apiKeyIdOf(randomBytes(8));
 }
 
-/** Where the id stands in a text of the right length; of any other text it is some text. */
-export function idIn(text: string): ApiKeyId {
-  return text.slice(prefix.length, prefix.length + idLength);
-}
-
 /** What is wrong with a text as it stands, in words for a log; undefined: it may be a key. Costs more than {@link digestOfKey}. */
 export function faultInKey(text: string): string | undefined {
   if (text.length !== keyLength) return `it has ${text.length} characters, not ${keyLength}`;

@@ -1,14 +1,14 @@
 import { timingSafeEqual } from "node:crypto";
 import { Refusal } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
-import { digestOfKey, faultInKey, idIn, keyLength } from "@tocsin/shared/api-keys";
+import { digestOfKey, faultInKey, keyLength } from "@tocsin/shared/api-keys";
 import type { ApiKeyPolicy } from "@tocsin/shared/contract";
 import type { RevocationSet } from "@tocsin/shared/revocations";
 import { Admission } from "../admission.ts";
 import type { Presented } from "../identity.ts";
 import type { IdentifiedPrincipal } from "../principal.ts";
 import { KeyHeader } from "./header.ts";
-import { ApiKeyTable, type HeldSecret } from "./table.ts";
+import { ApiKeyTable } from "./table.ts";
 
 export interface ApiKeysOptions {
   readonly clock: Clock;
@@ -19,17 +19,17 @@ export interface ApiKeysOptions {
 
 /** Characters of a digest. */
 const digestLength = 43;
-/** Never the digest of anything: a blank is not base64url. */
-const nobodys = Buffer.alloc(digestLength, " ");
+/** Never the digest of anything: a blank is not base64url. Made as digests are, because the way it is made tells in the time. */
+const nobodys = Buffer.from(" ".repeat(digestLength), "latin1");
 
 /**
  * API keys. Nothing is remembered of a key but its digest, so each request is hashed: that takes less than half a microsecond, and
- * no memory dump has a key in it (docs/design/decisions/0033-api-keys.md).
+ * no dump of this memory has a key in it (docs/design/decisions/0033-api-keys.md).
  */
 export class ApiKeys {
   readonly #table: ApiKeyTable;
   readonly #admission: Admission;
-  readonly #shown = Buffer.alloc(digestLength);
+  readonly #shown = Buffer.from(nobodys);
   #header: KeyHeader | undefined;
 
   constructor({ clock, revocations, apiKeys = new ApiKeyTable() }: ApiKeysOptions) {
@@ -54,16 +54,14 @@ export class ApiKeys {
   identify(key: string): IdentifiedPrincipal {
     // What is far too long is not worth a hash.
     if (key.length !== keyLength) throw invalid(key);
-    this.#shown.write(digestOfKey(key), "latin1");
-    const held = this.#table.get(idIn(key));
-    // An id of nobody's and a key without a former secret are compared as often as the others.
-    const isNewest = timingSafeEqual(this.#shown, held?.secrets[0].digest ?? nobodys);
-    const isBefore = timingSafeEqual(this.#shown, held?.secrets[1]?.digest ?? nobodys);
-    if (held === undefined || !(isNewest || isBefore)) throw invalid(key);
-    if (held.revoked) throw new Refusal("credential-revoked");
-    const { verified }: HeldSecret = isNewest ? held.secrets[0] : held.secrets[1]!;
-    const principal = this.#admission.admit(verified);
-    this.#table.note(held);
+    const digest = digestOfKey(key);
+    const held = this.#table.find(digest);
+    this.#shown.write(digest, "latin1");
+    const isTheirs = timingSafeEqual(this.#shown, held?.digest ?? nobodys);
+    if (held === undefined || !isTheirs) throw invalid(key);
+    if (held.key.revoked) throw new Refusal("credential-revoked");
+    const principal = this.#admission.admit(held.verified);
+    this.#table.note(held.key);
     return principal;
   }
 }

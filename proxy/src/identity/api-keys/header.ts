@@ -21,28 +21,16 @@ export class KeyHeader {
     const name = this.#name;
     // Taken out by the client's own word, it would be as if nothing had been shown (RFC 9110 §7.6.1).
     if (hopByHop?.has(name)) throw ambiguous(`Connection names ${name}`);
+    let at = -1;
     for (let index = 0; index + 1 < passing.length; index += 2) {
       const field = passing[index]!;
-      if (field.length === name.length && this.#is(field)) return this.#takeFrom(head, index);
+      if (field.length !== name.length || !this.#is(field)) continue;
+      if (at >= 0) throw ambiguous(`more than one ${name} field`);
+      if (field.toLowerCase() !== name)
+        throw ambiguous(`${name} is spelled in a way that only some servers understand`);
+      at = index;
     }
-    return undefined;
-  }
-
-  #takeFrom(head: Presented["head"], first: number): string {
-    const { passing } = head;
-    const kept = passing.slice(0, first);
-    let values = 0;
-    for (let index = first; index + 1 < passing.length; index += 2) {
-      const field = passing[index]!;
-      if (field.length === this.#name.length && this.#is(field)) {
-        values += 1;
-        if (field.toLowerCase() !== this.#name)
-          throw ambiguous(`${this.#name} is spelled in a way that only some servers understand`);
-      } else kept.push(field, passing[index + 1]!);
-    }
-    if (values > 1) throw ambiguous(`more than one ${this.#name} field`);
-    head.passing = kept;
-    return passing[first + 1]!;
+    return at < 0 ? undefined : passing.splice(at, 2)[1];
   }
 
   /** The name in any case, and with other characters for hyphens: `X_Api_Key` is the same to CGI (RFC 3875 §4.1.18). */

@@ -1,32 +1,34 @@
 import type { ApiKeyId } from "@tocsin/shared/api-keys";
-import type { ApiKeyEntry } from "@tocsin/shared/contract";
+import type { ApiKeyEntry, ApiKeySecret } from "@tocsin/shared/contract";
 import type { Verified } from "../admission.ts";
 import { principalOf } from "./principal-of.ts";
-
-/** A secret as it is compared: its digest as bytes of text. */
-export interface HeldSecret {
-  readonly digest: Buffer;
-  readonly verified: Verified;
-}
 
 export interface HeldKey {
   readonly id: ApiKeyId;
   readonly revoked: boolean;
-  /** The newest, and the one before where it is known. */
-  readonly secrets: readonly [HeldSecret, ...HeldSecret[]];
+  readonly secrets: readonly ApiKeySecret[];
   /** That it is in use waits to be told, or was told lately. */
   noted: boolean;
+}
+
+/** One secret of a key, ready to be compared. */
+export interface HeldSecret {
+  readonly key: HeldKey;
+  /** The characters of its digest. */
+  readonly digest: Buffer;
+  readonly verified: Verified;
 }
 
 /** Ids in one report of what was used. */
 const usedAtOnce = 1_000;
 
 /**
- * The API keys that there are, ready to be compared. Who they speak for is made when they arrive, not when a request does: a request
- * with the id of a key costs the same as one with an id of nobody's.
+ * The API keys that there are, by the digests of their secrets. To look for a digest tells nothing by its time: nobody can choose what
+ * the digest of a guess begins with, and an id that there is costs as much as one that there is not.
  */
 export class ApiKeyTable {
   #keys = new Map<ApiKeyId, HeldKey>();
+  #secrets = new Map<string, HeldSecret>();
   /** In use, and not told yet. */
   #used: HeldKey[] = [];
   /** Told in this round and in the one before. */
@@ -41,16 +43,30 @@ export class ApiKeyTable {
     return this.#keys.get(id);
   }
 
+  /** @param digest of a whole key, in base64url */
+  find(digest: string): HeldSecret | undefined {
+    return this.#secrets.get(digest);
+  }
+
   set(entry: ApiKeyEntry): void {
-    this.#keys.set(entry.id, heldKey(entry));
+    this.delete(entry.id);
+    const { id, secrets, revokedAt } = entry;
+    const key = { id, revoked: revokedAt !== undefined, secrets, noted: false };
+    this.#keys.set(id, key);
+    for (const secret of secrets) {
+      const digest = Buffer.from(secret.hash, "latin1");
+      this.#secrets.set(secret.hash, { key, digest, verified: principalOf(entry, secret) });
+    }
   }
 
   delete(id: ApiKeyId): void {
+    for (const { hash } of this.#keys.get(id)?.secrets ?? []) this.#secrets.delete(hash);
     this.#keys.delete(id);
   }
 
   clear(): void {
     this.#keys = new Map();
+    this.#secrets = new Map();
   }
 
   /** A key let somebody in. */
@@ -73,17 +89,4 @@ export class ApiKeyTable {
     this.#toldBefore = this.#told;
     this.#told = [];
   }
-}
-
-function heldKey(entry: ApiKeyEntry): HeldKey {
-  const [newest, ...before] = entry.secrets.map((secret) => ({
-    digest: Buffer.from(secret.hash, "latin1"),
-    verified: principalOf(entry, secret),
-  }));
-  return {
-    id: entry.id,
-    revoked: entry.revokedAt !== undefined,
-    secrets: [newest!, ...before],
-    noted: false,
-  };
 }
