@@ -268,6 +268,38 @@ describe("heartbeats", () => {
   });
 });
 
+describe("invalidations", () => {
+  const user = { v: 1, kind: "user", user: "ada" };
+
+  test("are in force when they are acknowledged, and say nothing of others", async () => {
+    const control = await controlPlane();
+    const started = await fleet();
+    await isLive(started);
+    const { invalidations } = started;
+    const before = invalidations.version;
+    await control.append("invalidations", "user", user, "purge-1");
+    await expect.poll(() => control.acks).toHaveLength(1);
+    expect(control.acks[0]).toMatchObject({ journal: "invalidations", applied: 1 });
+    expect(invalidations.holds("ada", before)).toBe(false);
+    expect(invalidations.holds("bob", before)).toBe(true);
+    expect(started.staleness.invalidationsMs()).toBeLessThan(5_000);
+  });
+
+  test("of another history are not known one by one, so everything from before is stale", async () => {
+    const control = await controlPlane();
+    const started = await fleet();
+    await control.append("invalidations", "user", user);
+    await expect.poll(() => started.replicas().invalidations.applied).toBe(1);
+    await isLive(started);
+    const { invalidations } = started;
+    const before = invalidations.version;
+    await control[Symbol.asyncDispose]();
+    await controlPlane();
+    await expect.poll(() => started.replicas().invalidations.applied).toBe(0);
+    expect(invalidations.holds("bob", before)).toBe(false);
+  });
+});
+
 describe("a proxy that starts again", () => {
   /** Leaves a state directory behind. */
   async function before(): Promise<TestControlPlane> {
