@@ -229,6 +229,9 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   }
   stack.defer(clock.every(upkeepMs, tidy));
   stack.defer(clock.every(usageRoundMs, () => catalogue.apiKeys.nextRound()));
+  const pass = () => revocations.pass(clock.wall() / 1_000);
+  pass();
+  stack.defer(clock.every(sweepMs, pass));
   stack.defer(clock.every(sweepMs, () => void revocations.sweep(forgetBefore(), 1)));
 
   const owned = stack.move();

@@ -56,7 +56,7 @@ describe("a block has one spelling", () => {
 describe("an address is in a block", () => {
   const blocks = (...texts: string[]) => {
     const all = new AddressBlocks();
-    for (const text of texts) all.add(cidrOf(text));
+    for (const text of texts) all.set(cidrOf(text));
     return all;
   };
 
@@ -107,7 +107,7 @@ describe("an address is in a block", () => {
   ] as const)("also of a hundred thousand %s", (_, address, length) => {
     const all = new AddressBlocks();
     const addresses = Array.from({ length: 100_000 }, (_none, at) => address(at));
-    for (const text of addresses) all.add(`${text}${length}`);
+    for (const text of addresses) all.set(`${text}${length}`);
     expect(all.size).toBe(100_000);
     expect(addresses.filter((text) => !all.has(text))).toEqual([]);
     expect(all.has("10.200.0.1") || all.has("2001:db9::1")).toBe(false);
@@ -136,11 +136,11 @@ describe("an address is in a block", () => {
             const bits = is6 ? Math.max(1, length) : length % 33;
             list.addSubnet(text, bits, is6 ? "ipv6" : "ipv4");
             try {
-              all.add(cidrOf(`${text}/${bits}`));
+              all.set(cidrOf(`${text}/${bits}`));
             } catch (error) {
               // The error says which block it is.
               const block = /the block is (\S+),/.exec((error as Error).message)?.[1];
-              all.add(cidrOf(block!));
+              all.set(cidrOf(block!));
             }
           }
           for (const text of asked)

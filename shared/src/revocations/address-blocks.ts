@@ -52,22 +52,28 @@ type Key = bigint | string;
 
 /** Blocks of addresses; whether an address is in one of them costs one look for each length of prefix that there is. */
 export class AddressBlocks {
-  readonly #families = { 32: new Map<number, Set<Key>>(), 128: new Map<number, Set<Key>>() };
+  /** By length of prefix: until when each block holds, in Unix seconds. */
+  readonly #families = {
+    32: new Map<number, Map<Key, number>>(),
+    128: new Map<number, Map<Key, number>>(),
+  };
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  /** @param cidr as {@link cidrOf} spells it */
-  add(cidr: Cidr): void {
+  /**
+   * @param cidr as {@link cidrOf} spells it
+   * @param until Unix seconds, the last one that it holds in. Default: for ever
+   */
+  set(cidr: Cidr, until = Infinity): void {
     const { bits, length, key } = networkOf(cidr);
     const family = this.#families[bits];
     let networks = family.get(length);
-    if (networks === undefined) family.set(length, (networks = new Set()));
-    if (networks.has(key)) return;
-    networks.add(key);
-    this.#size += 1;
+    if (networks === undefined) family.set(length, (networks = new Map()));
+    if (!networks.has(key)) this.#size += 1;
+    networks.set(key, until);
   }
 
   delete(cidr: Cidr): void {
@@ -78,13 +84,16 @@ export class AddressBlocks {
     if (networks.size === 0) this.#families[bits].delete(length);
   }
 
-  /** @param address in whatever spelling; what is none is in no block */
-  has(address: string): boolean {
+  /**
+   * @param address in whatever spelling; what is none is in no block
+   * @param now Unix seconds
+   */
+  has(address: string, now = 0): boolean {
     if (this.#size === 0) return false;
     const parsed = parse(address);
     if (parsed === undefined) return false;
     for (const [length, networks] of this.#families[parsed.bits])
-      if (networks.has(keyOf(parsed, length))) return true;
+      if (now <= (networks.get(keyOf(parsed, length)) ?? -1)) return true;
     return false;
   }
 }

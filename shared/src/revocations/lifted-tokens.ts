@@ -35,13 +35,34 @@ export class LiftedTokens {
     return name !== undefined && this.#marks.add(name, namespaces.lifted, always, expiresAt, at);
   }
 
+  /**
+   * Has each of them remembered for as long as its fingerprint is: that may come from somebody who keeps it longer, and without the
+   * lifting it would be a revocation again.
+   */
+  keepUp(): void {
+    for (const name of this.#marks.names(namespaces.lifted)) {
+      const [issuer, id] = JSON.parse(name) as [string, string];
+      for (const { tokens, fingerprint } of this.#fingerprints(issuer, id))
+        this.#marks.keep(
+          name,
+          namespaces.lifted,
+          tokens.expiryOf(fingerprint.high, fingerprint.low),
+        );
+    }
+  }
+
+  *#fingerprints(issuer: string, id: string) {
+    for (const generation of this.#generations)
+      yield { tokens: generation.tokens, fingerprint: generation.fingerprint(issuer, id) };
+  }
+
   #all(): ReadonlyMap<string, string> {
     if (this.#names !== undefined) return this.#names;
     const found = new Map<string, string>();
     for (const name of this.#marks.names(namespaces.lifted)) {
       const [issuer, id] = JSON.parse(name) as [string, string];
-      for (const generation of this.#generations)
-        found.set(keyOf(generation.fingerprint(issuer, id)), name);
+      for (const { fingerprint } of this.#fingerprints(issuer, id))
+        found.set(keyOf(fingerprint), name);
     }
     return (this.#names = found);
   }

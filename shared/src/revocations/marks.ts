@@ -24,6 +24,7 @@ export const always = 1e11;
 /** One order: when it was given, in Unix milliseconds (0: before that was written down), and up to which moment it revokes. */
 type Point = readonly [at: number, issuedBefore: number];
 
+/** Of a client, a key or an address the moment is the end of the revocation itself. */
 interface Register {
   /** When the order was given that reaches furthest, in Unix milliseconds. */
   at: number;
@@ -43,8 +44,8 @@ interface Register {
  */
 export type DumpedMark = readonly [string, string | null, number, number, ...number[]];
 
-/** Told of each name that has become revoked, or has stopped to be. */
-export type OnMark = (name: string, namespace: string | undefined, revoked: boolean) => void;
+/** Told of each name whose moment has changed, and what that is now; -1: it is not revoked any more. */
+export type OnMark = (name: string, namespace: string | undefined, issuedBefore: number) => void;
 
 export class Marks {
   readonly #everywhere = new Map<string, Register>();
@@ -84,7 +85,8 @@ export class Marks {
       register.at = at;
       register.issuedBefore = issuedBefore;
     } else settle(register, [...pointsOf(register), [at, issuedBefore]]);
-    if (before < 0) this.#onMark(name, namespace, true);
+    if (register.issuedBefore === before) return false;
+    this.#onMark(name, namespace, register.issuedBefore);
     return register.issuedBefore > before;
   }
 
@@ -102,7 +104,7 @@ export class Marks {
     register.liftedAt = at;
     const before = register.issuedBefore;
     settle(register, pointsOf(register));
-    if (before >= 0 && register.issuedBefore < 0) this.#onMark(name, namespace, false);
+    if (register.issuedBefore !== before) this.#onMark(name, namespace, register.issuedBefore);
     return true;
   }
 
@@ -126,7 +128,7 @@ export class Marks {
     return this.has(subject, issuer, second);
   }
 
-  /** Whether this name is revoked. @param second in Unix seconds: when what bears it was issued */
+  /** Whether this name is revoked. @param second in Unix seconds: when what bears it was issued; of what has an end itself, now */
   has(name: string, namespace: string, second = 0): boolean {
     const register = this.#at.get(namespace)?.get(name);
     return register !== undefined && second <= register.issuedBefore;
@@ -142,6 +144,18 @@ export class Marks {
   /** Whether there is a register of this name. */
   knows(name: string, namespace: string): boolean {
     return this.#find(name, namespace) !== undefined;
+  }
+
+  /** Up to which moment each name of a namespace is revoked. */
+  *moments(namespace: string | undefined): Generator<number> {
+    const registers = namespace === undefined ? this.#everywhere : this.#at.get(namespace);
+    for (const { issuedBefore } of registers?.values() ?? []) yield issuedBefore;
+  }
+
+  /** Has a name remembered until then at least, in Unix seconds. */
+  keep(name: string, namespace: string, expiresAt: number): void {
+    const register = this.#find(name, namespace);
+    if (register !== undefined) register.expiresAt = Math.max(register.expiresAt, expiresAt);
   }
 
   /** The names of a namespace, those that were lifted too. */
@@ -196,7 +210,7 @@ export class Marks {
       if (register.expiresAt >= now) continue;
       registers.delete(name);
       forgotten += 1;
-      if (register.issuedBefore >= 0) this.#onMark(name, namespace, false);
+      if (register.issuedBefore >= 0) this.#onMark(name, namespace, -1);
     }
     return forgotten;
   }

@@ -1,7 +1,7 @@
 import { randomFillSync } from "node:crypto";
 import type { FingerprintsEntry, RevocationEntry } from "../contract/entries.ts";
 import { turn } from "../replica/slices.ts";
-import { AddressBlocks } from "./address-blocks.ts";
+import { isRevokedByName } from "./by-name.ts";
 import type { Credential } from "./credential.ts";
 import { blocksOf } from "./dump-format.ts";
 import { dumpedParts } from "./dump.ts";
@@ -9,11 +9,12 @@ import { bytesPerToken } from "./fingerprint-set.ts";
 import { keyBytes, type Fingerprint } from "./generation.ts";
 import { Generations } from "./generations.ts";
 import { LiftedTokens } from "./lifted-tokens.ts";
-import { ofNobody, registerOf, signingKeyName } from "./names.ts";
+import { ofNobody, registerOf } from "./names.ts";
 import type { RevocationTarget } from "../contract/entries.ts";
 import { lackingOf, type Held } from "./lacking.ts";
-import { always, Marks, namespaces } from "./marks.ts";
+import { Marks } from "./marks.ts";
 import type { DumpedMark } from "./marks.ts";
+import { Temporary } from "./temporary.ts";
 
 /** Tokens that are taken in before others have their turn: about two milliseconds' worth. */
 const tokensAtOnce = 8_192;
@@ -36,12 +37,10 @@ interface Ordered {
  */
 export class RevocationSet {
   readonly #generations: Generations;
-  readonly #addresses = new AddressBlocks();
-  readonly #marks = new Marks((name, namespace, revoked) => {
-    if (namespace !== namespaces.address) return;
-    if (revoked) this.#addresses.add(name);
-    else this.#addresses.delete(name);
-  });
+  readonly #temporary = new Temporary();
+  readonly #marks = new Marks((name, namespace, moment) =>
+    this.#temporary.changed(name, namespace, moment),
+  );
   readonly #listeners = new Set<() => void>();
   readonly #lifted: LiftedTokens;
   #version = 1;
@@ -65,7 +64,7 @@ export class RevocationSet {
 
   /** How many blocks of addresses are shut out. */
   get addresses(): number {
-    return this.#addresses.size;
+    return this.#temporary.addresses.size;
   }
 
   /** Tokens and names held. */
@@ -146,7 +145,7 @@ export class RevocationSet {
   }
 
   has(credential: Credential): boolean {
-    const { fingerprint, jti, issuer, session, issuedAt } = credential;
+    const { fingerprint, jti, issuer, session } = credential;
     if (session !== undefined && this.#hasByName(ofNobody, session)) return true;
     if (fingerprint !== undefined && fingerprint.key === this.#generations.primary.key) {
       const { tokens } = this.#generations.primary;
@@ -154,21 +153,21 @@ export class RevocationSet {
         return true;
       if (this.#generations.older.length > 0 && this.#hasByName(issuer, jti!)) return true;
     } else if (jti !== undefined && this.#hasByName(issuer, jti)) return true;
-    const marks = this.#marks;
-    if (marks.size === 0) return false;
-    const { client, keyId, apiKey } = credential;
-    return (
-      marks.covers(credential.subject, issuer, issuedAt) ||
-      marks.has(issuer, namespaces.issuer, Math.floor(issuedAt)) ||
-      (client !== undefined && marks.has(client, namespaces.client)) ||
-      (apiKey !== undefined && marks.has(apiKey, namespaces.apiKey)) ||
-      (keyId !== undefined && marks.has(signingKeyName(issuer, keyId), namespaces.signingKey))
-    );
+    return isRevokedByName(this.#marks, credential, this.#temporary.now);
   }
 
   /** Whether this address is shut out, in whatever spelling. */
   blocks(address: string): boolean {
-    return this.#addresses.has(address);
+    return this.#temporary.addresses.has(address, this.#temporary.now);
+  }
+
+  /**
+   * Tells what time it is, in Unix seconds: a client, a key or an address that was revoked until a moment counts again behind it. To be
+   * told as often as that should be exact. Not the time of {@link sweep}, which is late on purpose: what it forgets is gone.
+   */
+  pass(now: number): void {
+    // Whoever asked before may get another answer.
+    if (this.#temporary.pass(now, this.#marks)) this.#version += 1;
   }
 
   /** When something was revoked or lifted last, in Unix milliseconds, as far as that is known. 0: it is not. */
@@ -188,6 +187,7 @@ export class RevocationSet {
     let forgotten = this.#generations.sweep(now, segments);
     if (segments === undefined || now - this.#marksSweptAt >= marksSweepSeconds) {
       this.#marksSweptAt = now;
+      this.#lifted.keepUp();
       forgotten += this.#marks.sweep(now);
     }
     return forgotten;
@@ -216,6 +216,7 @@ export class RevocationSet {
    * The same, in parts, of which each is made when it is asked for. What is added meanwhile may be in it or not.
    */
   dumpInParts(): Generator<Uint8Array> {
+    this.#lifted.keepUp();
     return dumpedParts(this.#generations, this.#marks);
   }
 
@@ -268,6 +269,7 @@ export class RevocationSet {
   }
 
   get #held(): Held {
+    this.#lifted.keepUp();
     return { generations: this.#generations, marks: this.#marks };
   }
 
@@ -318,7 +320,7 @@ export class RevocationSet {
       case "address": {
         if (entry.expiresAt < forgetBefore) return;
         const { name, namespace } = registerOf(entry);
-        const before = "issuedBefore" in entry ? entry.issuedBefore : always;
+        const before = "issuedBefore" in entry ? entry.issuedBefore : entry.expiresAt;
         if (this.#marks.add(name, namespace, before, entry.expiresAt, entry.at)) this.#version += 1;
         return;
       }
