@@ -11,3 +11,12 @@ export function durationOf(option: string, text: string): Milliseconds {
   }
   return durationMs;
 }
+
+/** The same without a bound. @throws CommandFailed naming the option */
+export function longDurationOf(option: string, text: string): Milliseconds {
+  const durationMs = parseDuration(text);
+  if (durationMs !== undefined && durationMs > 0) return durationMs;
+  throw new CommandFailed(
+    `${option}: ${JSON.stringify(text)} is not a duration: write 90s, 15m or 24h`,
+  );
+}

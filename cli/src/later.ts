@@ -6,11 +6,9 @@ import { CommandFailed } from "./terminal.ts";
  * By the group they belong to; the empty one is `tocsin` itself.
  */
 const laterCommands: Readonly<Record<string, readonly string[]>> = {
-  "": ["block", "events", "top", "doctor", "completion"],
+  "": ["events", "top", "doctor", "completion"],
   config: ["diff", "history", "rollback"],
   services: ["drain", "deregister"],
-  revoke: ["client", "signing-key", "issuer", "api-key"],
-  revocations: ["lift"],
 };
 
 /** Adds the commands that come later to a group, unseen in its help. */

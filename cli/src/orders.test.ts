@@ -456,9 +456,9 @@ describe("looking", () => {
     const ran = await tocsin(["revocations", "list"], { environment: api.environment });
     expect(ran.code).toBe(0);
     expect(ran.stdout).toBe(
-      "SEQUENCE   KIND    WHAT   ISSUER   ISSUED BEFORE          KEPT UNTIL             REASON\n" +
-        "1          token   j      dev                             2023-11-14T22:13:20Z\n" +
-        "2          user    ada    any      2023-11-14T22:13:20Z   5138-11-16T09:46:40Z   ·[2J·gone\n",
+      "SEQUENCE   KIND    WHAT   ISSUER   ISSUED BEFORE          KEPT UNTIL             REASON      ID\n" +
+        "1          token   j      dev                             2023-11-14T22:13:20Z               a\n" +
+        "2          user    ada    any      2023-11-14T22:13:20Z   for good               ·[2J·gone   b\n",
     );
   });
 

@@ -3,20 +3,15 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
-import type {
-  RevokeSessionOptions,
-  RevokeTokenOptions,
-  RevokeUserOptions,
-} from "./commands/revoke.ts";
 import type { HealthcheckOptions } from "./commands/healthcheck.ts";
 import type { ApplyOptions } from "./commands/config.ts";
-import type { ListOptions } from "./commands/revocations.ts";
 import type { RoutesOptions } from "./commands/routes.ts";
 import type { ServeOptions } from "./commands/serve.ts";
 import { addLaterCommands } from "./later.ts";
 import { addPurge } from "./purge-words.ts";
 import type { RequestOptions } from "./route-request.ts";
 import { addKeys } from "./key-words.ts";
+import { addRevoking } from "./revoking-words.ts";
 import { addSessions } from "./session-words.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -62,7 +57,7 @@ export function createProgram(terminal: Terminal): Program {
   addServing(program, running);
   addConfig(group("config", "the declarative config: validate, apply, show"), running);
   addLooking(group, running);
-  addRevoking(group, running);
+  addRevoking(program, group, running, wait);
   addPurge(program, running, wait);
   addSessions(group, running, wait);
   addKeys(group, running, wait);
@@ -216,63 +211,6 @@ function addRoutes(routes: Command, running: Running): void {
 
 const collected = (value: string, before: readonly string[] = []) => [...before, value];
 
-function addRevoking(group: Group, running: Running): void {
-  const revoke = group("revoke", "tokens, users, sessions; waits until every proxy has applied it");
-  revoke
-    .command("token [token]")
-    .description("one token: itself, @FILE, - for standard input, or --jti with --issuer")
-    .option("--jti <id>", "the token's id, where the token itself is not at hand")
-    .option("--issuer <issuer>", "the issuer of that id")
-    .option("--expires-at <when>", "when it expires anyway: Unix seconds or an ISO date")
-    .option("--file <file>", 'many (- for standard input): a token, "jti issuer" or JSON a line')
-    .option("--reason <text>", "why, for the list and the audit")
-    .option("--operation <id>", "repeating an order with the same id has one effect")
-    .addOption(wait())
-    .action(
-      running<RevokeTokenOptions, [string | undefined]>(async (invocation, token) =>
-        (await import("./commands/revoke.ts")).revokeToken(invocation, token),
-      ),
-    );
-  revoke
-    .command("user [subject]")
-    .description("every token of a user that was issued until now; later ones are let in")
-    .option("--issuer <issuer>", "only tokens of this issuer")
-    .option("--issued-before <when>", "until then instead of now: Unix seconds or an ISO date")
-    .option(
-      "--file <file>",
-      'many (- for standard input): "subject", "subject issuer" or JSON a line',
-    )
-    .option("--reason <text>", "why, for the list and the audit")
-    .option("--operation <id>", "repeating an order with the same id has one effect")
-    .addOption(wait())
-    .action(
-      running<RevokeUserOptions, [string | undefined]>(async (invocation, subject) =>
-        (await import("./commands/revoke.ts")).revokeUser(invocation, subject),
-      ),
-    );
-  revoke
-    .command("session <sid>")
-    .description("one session of this gateway, and every token with that sid")
-    .option("--expires-at <when>", "when it is over anyway: Unix seconds or an ISO date")
-    .option("--reason <text>", "why, for the list and the audit")
-    .option("--operation <id>", "repeating an order with the same id has one effect")
-    .addOption(wait())
-    .action(
-      running<RevokeSessionOptions, [string]>(async (invocation, sid) =>
-        (await import("./commands/revoke.ts")).revokeSession(invocation, sid),
-      ),
-    );
-  group("revocations", "what is revoked")
-    .command("list")
-    .description("every revocation that is in force, oldest first")
-    .option("--limit <count>", "not more than so many")
-    .action(
-      running<ListOptions, []>(async (invocation) =>
-        (await import("./commands/revocations.ts")).listRevocations(invocation),
-      ),
-    );
-}
-
 const wait = () =>
   new Option("--wait <duration>", "how long to wait for every proxy; 0: not at all").default("2s");
 
@@ -284,6 +222,7 @@ Examples:
   tocsin revoke user ada --reason "left the company"
   tocsin revoke token @token.txt --wait 5s
   tocsin revoke token --file leaked.txt --reason leaked
+  tocsin block 203.0.113.0/24 --for 1h
   tocsin purge --user ada
 
 Exit codes: 0 ok, 1 error, 2 differences found, 3 not in force everywhere in time, 64 wrong settings.`;

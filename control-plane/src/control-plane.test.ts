@@ -298,7 +298,12 @@ describe("orders", () => {
 });
 
 test.each([
-  [{ kind: "client", clientId: "x" }, "/kind", "not supported yet"],
+  [{ kind: "client", client: "x" }, "/clientId", "expected string"],
+  [{ kind: "signing-key", issuer: "me" }, "/kid", "expected string"],
+  [{ kind: "issuer", issuer: "me", issuedBefore: 99_999_999_999 }, "/issuedBefore", "future"],
+  [{ kind: "api-key" }, "/id", "expected string"],
+  [{ kind: "address", cidr: "10.0.0.256" }, "/cidr", "not an address"],
+  [{ kind: "address", cidr: "::/0" }, "/cidr", "force"],
   [{ kind: "session", sid: "" }, "/sid", "expected string"],
   [{ kind: "token", issuer: "me" }, "/jti", "expected string"],
   [{ kind: "user" }, "/subject", "expected string"],

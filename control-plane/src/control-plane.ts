@@ -118,7 +118,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...(options.probe === undefined ? {} : { look: options.probe }),
     }),
   );
-  const revocations = new Revocations({ orders, config, clock, log });
+  const revocations = new Revocations({
+    orders,
+    config,
+    clock,
+    log,
+    journal: journals.revocations,
+    lastChange: (target) => state.revocations.set.lastChange(target),
+    liftedAt: (target) => state.revocations.set.liftedAt(target),
+  });
   const sessions = new Sessions({
     store: options.sessions,
     config,

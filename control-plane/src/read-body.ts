@@ -53,7 +53,12 @@ function placesOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Proble
     return [{ pointer: pointerOf(path), message: issue.message }];
   const branches = issue.errors.map((issues) => issues.flatMap((each) => placesOf(each, path)));
   const wrongKind = (issues: readonly z.core.$ZodIssue[]) =>
-    issues.filter(({ code }) => code === "invalid_value" || code === "unrecognized_keys").length;
+    issues.filter(
+      (each) =>
+        each.code === "invalid_value" ||
+        each.code === "unrecognized_keys" ||
+        (each.code === "invalid_union" && each.errors.length === 0),
+    ).length;
   const best = issue.errors
     .map((issues, index) => ({ index, weight: wrongKind(issues) * 100 + issues.length }))
     .toSorted((a, b) => a.weight - b.weight)[0]!;

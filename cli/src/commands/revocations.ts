@@ -6,26 +6,44 @@ import { table } from "../table.ts";
 import { CommandFailed, printJson, type ExitCode, type Invocation } from "../terminal.ts";
 
 export interface ListOptions {
+  readonly kind?: string;
+  readonly subject?: string;
+  readonly issuer?: string;
+  readonly reason?: string;
+  readonly all?: boolean;
   readonly limit?: string;
 }
 
 /** Revocations asked for at once. */
 const pageSize = 1_000;
 
-const heading = ["SEQUENCE", "KIND", "WHAT", "ISSUER", "ISSUED BEFORE", "KEPT UNTIL", "REASON"];
+const heading = [
+  "SEQUENCE",
+  "KIND",
+  "WHAT",
+  "ISSUER",
+  "ISSUED BEFORE",
+  "KEPT UNTIL",
+  "REASON",
+  "ID",
+];
+/** Held until it is lifted, in Unix seconds. */
+const untilLifted = 1e11;
 
 /** `tocsin revocations list` */
 export async function listRevocations(invocation: Invocation<ListOptions>): Promise<ExitCode> {
   const { terminal, json, options } = invocation;
   const limit = limitOf(options.limit);
   const client = adminClient(terminal);
-  const { revocations, more } = await read(client, limit);
+  const { revocations, more } = await read(client, limit, filtersOf(options));
   if (json) {
     printJson(terminal, { revocations, ...(more ? { more } : {}) });
     return 0;
   }
   if (revocations.length === 0) {
-    terminal.stderr.write("Nothing is revoked.\n");
+    terminal.stderr.write(
+      filtersOf(options) === "" ? "Nothing is revoked.\n" : "Nothing like that is revoked.\n",
+    );
     return 0;
   }
   const paint = painter(terminal, terminal.stdout);
@@ -50,11 +68,11 @@ interface Found {
 }
 
 /** Follows the pages to the end, or to the limit. */
-async function read(client: AdminClient, limit: number): Promise<Found> {
+async function read(client: AdminClient, limit: number, filters: string): Promise<Found> {
   const revocations: RevocationView[] = [];
   let next: number | undefined = 0;
   while (next !== undefined && revocations.length < limit) {
-    const path: string = `/v1/revocations?limit=${Math.min(pageSize, limit - revocations.length)}&after=${next}`;
+    const path: string = `/v1/revocations?limit=${Math.min(pageSize, limit - revocations.length)}&after=${next}${filters}`;
     const page: RevocationPage = understood(
       RevocationPage,
       (await client.callJson({ path })).document,
@@ -67,21 +85,39 @@ async function read(client: AdminClient, limit: number): Promise<Found> {
   return { revocations: revocations.slice(0, limit), more };
 }
 
+function filtersOf({ kind, subject, issuer, reason, all }: ListOptions): string {
+  const given = Object.entries({ kind, subject, issuer, reason }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`&${name}=${encodeURIComponent(value)}`],
+  );
+  return given.join("") + (all === true ? "&all=true" : "");
+}
+
 function rowOf(revocation: RevocationView): string[] {
-  const { kind, sequence, jti, subject, sid, issuer, issuedBefore, expiresAt, reason, count } =
-    revocation;
+  const { kind, sequence, id, issuer, issuedBefore, expiresAt, liftedAt, reason } = revocation;
   return [
     String(sequence),
     kind,
-    jti ??
-      subject ??
-      sid ??
-      (count === undefined ? "" : `${count} that were recovered without names`),
-    issuer ?? (kind === "user" ? "any" : ""),
+    whatOf(revocation),
+    kind === "issuer" ? "" : (issuer ?? (kind === "user" ? "any" : "")),
     issuedBefore === undefined ? "" : dateOf(issuedBefore),
-    expiresAt === undefined ? "" : dateOf(expiresAt),
+    liftedAt !== undefined
+      ? `lifted ${dateOf(Math.floor(liftedAt / 1_000))}`
+      : expiresAt === undefined
+        ? ""
+        : expiresAt >= untilLifted
+          ? "for good"
+          : dateOf(expiresAt),
     reason ?? "",
+    id ?? "",
   ];
+}
+
+function whatOf(revocation: RevocationView): string {
+  const { kind, jti, subject, sid, clientId, kid, key, cidr, issuer, count } = revocation;
+  const name = jti ?? subject ?? sid ?? clientId ?? kid ?? key ?? cidr;
+  if (name !== undefined) return name;
+  if (kind === "issuer") return issuer ?? "";
+  return count === undefined ? "" : `${count} that were recovered without names`;
 }
 
 function limitOf(text: string | undefined): number {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { OrderAnswer, type RevocationItem } from "@tocsin/shared/contract";
 import { adminClient } from "../admin-client.ts";
 import { understood } from "../answer.ts";
-import { durationOf } from "../duration.ts";
+import { durationOf, longDurationOf } from "../duration.ts";
 import { operationOf, repeatable } from "../operation.ts";
 import { reportOrder } from "../order-report.ts";
 import { withProgress } from "../progress.ts";
@@ -22,8 +22,23 @@ export interface RevokeUserOptions extends OrderOptions {
   readonly file?: string;
 }
 
-export interface RevokeSessionOptions extends OrderOptions {
+/** Of what holds until it is lifted, or until then. */
+export interface RevokeUntilOptions extends OrderOptions {
   readonly expiresAt?: string;
+}
+
+export interface RevokeSigningKeyOptions extends RevokeUntilOptions {
+  readonly issuer: string;
+}
+
+export interface RevokeIssuerOptions extends OrderOptions {
+  readonly issuedBefore?: string;
+}
+
+export interface BlockOptions extends RevokeUntilOptions {
+  /** A duration from now. */
+  readonly for?: string;
+  readonly force?: boolean;
 }
 
 /** `tocsin revoke token [TOKEN]` */
@@ -81,12 +96,67 @@ export async function revokeUser(
 
 /** `tocsin revoke session SID` */
 export async function revokeSession(
-  invocation: Invocation<RevokeSessionOptions>,
+  invocation: Invocation<RevokeUntilOptions>,
   sid: string,
 ): Promise<ExitCode> {
-  const { expiresAt } = invocation.options;
-  const until = expiresAt === undefined ? {} : { expiresAt: secondsOf("--expires-at", expiresAt) };
-  return order(invocation, { kind: "session", sid, ...until });
+  return order(invocation, { kind: "session", sid, ...untilOf(invocation.options) });
+}
+
+/** `tocsin revoke client CLIENT` */
+export async function revokeClient(
+  invocation: Invocation<RevokeUntilOptions>,
+  clientId: string,
+): Promise<ExitCode> {
+  return order(invocation, { kind: "client", clientId, ...untilOf(invocation.options) });
+}
+
+/** `tocsin revoke signing-key KID --issuer ISSUER` */
+export async function revokeSigningKey(
+  invocation: Invocation<RevokeSigningKeyOptions>,
+  kid: string,
+): Promise<ExitCode> {
+  const { issuer } = invocation.options;
+  return order(invocation, { kind: "signing-key", issuer, kid, ...untilOf(invocation.options) });
+}
+
+/** `tocsin revoke issuer ISSUER` */
+export async function revokeIssuer(
+  invocation: Invocation<RevokeIssuerOptions>,
+  issuer: string,
+): Promise<ExitCode> {
+  const { issuedBefore } = invocation.options;
+  const before =
+    issuedBefore === undefined ? {} : { issuedBefore: secondsOf("--issued-before", issuedBefore) };
+  return order(invocation, { kind: "issuer", issuer, ...before });
+}
+
+/** `tocsin revoke api-key ID` */
+export async function revokeApiKey(
+  invocation: Invocation<OrderOptions>,
+  id: string,
+): Promise<ExitCode> {
+  return order(invocation, { kind: "api-key", id });
+}
+
+/** `tocsin block ADDRESS` */
+export async function block(invocation: Invocation<BlockOptions>, cidr: string): Promise<ExitCode> {
+  const { options, terminal } = invocation;
+  if (options.for !== undefined && options.expiresAt !== undefined)
+    throw new CommandFailed("Give either --for or --expires-at, not both.");
+  const until =
+    options.for === undefined
+      ? untilOf(options)
+      : {
+          expiresAt: Math.ceil(
+            (adminClient(terminal).clock.wall() + longDurationOf("--for", options.for)) / 1_000,
+          ),
+        };
+  const forced = options.force === true ? { force: true } : {};
+  return order(invocation, { kind: "address", cidr, ...forced, ...until });
+}
+
+function untilOf({ expiresAt }: RevokeUntilOptions): { expiresAt?: number } {
+  return expiresAt === undefined ? {} : { expiresAt: secondsOf("--expires-at", expiresAt) };
 }
 
 async function order(

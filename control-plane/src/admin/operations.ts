@@ -1,7 +1,6 @@
 /** The calls of the admin API: method, path, what it takes and gives, and what it does. The OpenAPI document is made from this table. */
-import type { Clock, Milliseconds } from "@tocsin/shared";
+import type { Clock } from "@tocsin/shared";
 import {
-  BulkRevocationOrder,
   ConfigApplied,
   ControlPlaneView,
   Lease,
@@ -9,12 +8,9 @@ import {
   OrderAnswer,
   ProxyView,
   Registration,
-  RevocationOrder,
-  RevocationPage,
-  RevocationsChecked,
   ServiceView,
 } from "@tocsin/shared/contract";
-import { JournalUnavailable, type Journals } from "@tocsin/shared/journal";
+import type { Journals } from "@tocsin/shared/journal";
 import { z } from "zod";
 import type { ApiKeys } from "../api-keys/api-keys.ts";
 import type { LastUsed } from "../api-keys/last-used.ts";
@@ -27,17 +23,17 @@ import { InstancePath } from "../registry/instance-path.ts";
 import type { Registry } from "../registry/registry.ts";
 import { drainWaitMs } from "../registry/bus-requests.ts";
 import type { Services } from "../registry/services.ts";
-import { pageOf } from "../revocation/listing.ts";
-import { readOrder } from "../revocation/read-order.ts";
 import type { Revocations } from "../revocation/revocations.ts";
-import { sessionsIn, type Sessions } from "../sessions/sessions.ts";
+import type { Sessions } from "../sessions/sessions.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
 import { apiKeyOperations } from "./api-key-operations.ts";
 import { invalidationOperations } from "./invalidation-operations.ts";
+import { ordered } from "./ordered.ts";
+import { revocationOperations } from "./revocation-operations.ts";
 import { sessionOperations } from "./session-operations.ts";
-import { dryRunOf, pageQueryOf, waitOf, type Query } from "./query.ts";
+import { dryRunOf, waitOf, type Query } from "./query.ts";
 
 export interface AdminParts {
   readonly config: CurrentConfig;
@@ -103,14 +99,6 @@ const ConfigView = z.object({
   config: z.unknown(),
 });
 const ConfigChecked = z.object({ valid: z.literal(true), changes: z.boolean(), revision: z.int() });
-
-/** 200 when an order is in force everywhere, 202 when it is durable and some are still missing. */
-function ordered(
-  body: { readonly applied: { readonly missing: readonly unknown[] } },
-  waitMs: Milliseconds,
-): AdminReply {
-  return { status: body.applied.missing.length === 0 && waitMs > 0 ? 200 : 202, body };
-}
 
 export const operations: readonly Operation[] = [
   {
@@ -239,51 +227,7 @@ export const operations: readonly Operation[] = [
       );
     },
   },
-  {
-    method: "POST",
-    path: "/v1/revocations",
-    id: "revoke",
-    summary: "Takes credentials back, on every proxy: one, or up to 10,000 at once",
-    takes: z.union([RevocationOrder, BulkRevocationOrder]),
-    alsoTakes: { "application/x-ndjson": "One revocation a line." },
-    gives: z.union([OrderAnswer, RevocationsChecked]),
-    waits: true,
-    tries: true,
-    repeats: true,
-    audited: true,
-    bodyLimit: 32 * 1024 * 1024,
-    async run(request, { revocations, sessions }) {
-      const waitMs = waitOf(request.query);
-      const trial = dryRunOf(request.query);
-      const order = await readOrder({
-        body: request.body,
-        contentType: request.header("content-type"),
-        key: request.header("idempotency-key"),
-      });
-      if (trial) return { status: 200, body: await revocations.check(order) };
-      const answer = await revocations.revoke(order, waitMs);
-      // In force it is already; nobody waits for the store.
-      void sessions.forget(sessionsIn(order));
-      return ordered(answer, waitMs);
-    },
-  },
-  {
-    method: "GET",
-    path: "/v1/revocations",
-    id: "listRevocations",
-    summary: "What is revoked and still matters, oldest first, page by page",
-    gives: RevocationPage,
-    pages: true,
-    async run(request, { journals, clock }) {
-      const query = pageQueryOf(request.query);
-      try {
-        return { status: 200, body: await pageOf(journals.revocations, clock, query) };
-      } catch (cause) {
-        if (!(cause instanceof JournalUnavailable)) throw cause;
-        throw new Declined(503, "journal-unavailable", "The journal cannot be read now", { cause });
-      }
-    },
-  },
+  ...revocationOperations,
   ...invalidationOperations,
   ...sessionOperations,
   ...apiKeyOperations,

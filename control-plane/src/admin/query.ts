@@ -47,6 +47,15 @@ export function limitOf({ limit }: Query): number {
   return numberOf("limit", limit, 1, maxLimit) ?? defaultLimit;
 }
 
+/** `?reason=`. @throws Declined 400 when it is too long */
+export function reasonOf({ reason }: Query): { reason?: string } {
+  if (reason === undefined) return {};
+  if (typeof reason === "string" && reason.length <= 200) return { reason };
+  throw new Declined(400, "bad-request", "The reason is not understood", {
+    detail: "Allowed: one text of at most 200 characters.",
+  });
+}
+
 function numberOf(name: string, text: unknown, least: number, most: number): number | undefined {
   if (text === undefined) return undefined;
   const number = typeof text === "string" && /^\d{1,16}$/.test(text) ? Number(text) : NaN;

@@ -134,9 +134,19 @@ describe("nothing is revoked when one is wrong", () => {
       [{ pointer: "/revocations/2/issuedBefore", message: /future/ }],
     ],
     [
-      "is of a kind that comes later",
-      { kind: "client", clientId: "x" },
-      [{ pointer: "/revocations/2/kind", message: /not supported yet/ }],
+      "is of a kind that there is not",
+      { kind: "device", device: "x" },
+      [{ pointer: "/revocations/2/kind", message: /token.*address/ }],
+    ],
+    [
+      "blocks half of the world",
+      { kind: "address", cidr: "0.0.0.0/1" },
+      [{ pointer: "/revocations/2/cidr", message: /force/ }],
+    ],
+    [
+      "is a block with bits behind its prefix",
+      { kind: "address", cidr: "10.1.2.3/8" },
+      [{ pointer: "/revocations/2/cidr", message: /10\.0\.0\.0\/8/ }],
     ],
     [
       "is a token of nobody",

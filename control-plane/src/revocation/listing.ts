@@ -1,12 +1,13 @@
 /** The list of what is revoked, page by page out of the journal: no node holds the whole entries in memory. */
 import {
+  Revocation,
   RevocationEntry,
   type FingerprintsEntry,
-  type Revocation,
   type RevocationPage,
   type RevocationView,
 } from "@tocsin/shared/contract";
 import type { Clock } from "@tocsin/shared";
+import { Declined } from "../problem.ts";
 import { epochKey, type Journal, type Recorded, type Sequence } from "@tocsin/shared/journal";
 
 export interface PageQuery {
@@ -14,7 +15,65 @@ export interface PageQuery {
   readonly after: Sequence;
   /** How many revocations; a page ends with a whole entry, and may have more by what that holds. */
   readonly limit: number;
+  /** Only these. */
+  readonly filter?: RevocationFilter;
 }
+
+/** What a list is narrowed down to; each that is given must fit. */
+export interface RevocationFilter {
+  readonly kind?: string;
+  readonly subject?: string;
+  readonly issuer?: string;
+  /** A part of it, in whatever case. */
+  readonly reason?: string;
+  /** Those that were lifted too. Default: only what is in force. */
+  readonly all?: boolean;
+}
+
+/** The parameters of the query, each with what it is. */
+export const revocationFilters = {
+  kind: "Only of this kind: token, user, session, client, signing-key, issuer, api-key, address.",
+  subject: "Only of this user.",
+  issuer: "Only at this issuer.",
+  reason: "Only where the reason has this in it, in whatever case.",
+  all: "true: those that were lifted too.",
+};
+
+/** @throws Declined 400 when one of them is not understood */
+export function filterOf(query: Readonly<Record<string, unknown>>): { filter: RevocationFilter } {
+  const { kind, all } = query;
+  if (kind !== undefined && !kinds.some((known) => known === kind))
+    throw unclear("kind", kind, kinds.join(", "));
+  if (all !== undefined && all !== "true" && all !== "false")
+    throw unclear("all", all, "true, false");
+  const text = (name: "subject" | "issuer" | "reason") => {
+    const value = query[name];
+    if (value === undefined) return {};
+    if (typeof value !== "string") throw unclear(name, value, "one text");
+    return { [name]: value };
+  };
+  return {
+    filter: {
+      ...(kind === undefined ? {} : { kind: kind as string }),
+      ...text("subject"),
+      ...text("issuer"),
+      ...text("reason"),
+      all: all === "true",
+    },
+  };
+}
+
+function unclear(name: string, found: unknown, allowed: string): Declined {
+  return new Declined(400, "bad-request", `The parameter ${name} is not understood`, {
+    detail: `Found ${JSON.stringify(found)}, allowed: ${allowed}.`,
+  });
+}
+
+const kinds = [
+  ...Revocation.options.map(({ shape }) => shape.kind.value),
+  "fingerprints",
+  "unreadable",
+];
 
 /** Entries read for one page, however many of them have expired. */
 const maxEntries = 20_000;
@@ -23,11 +82,15 @@ const fingerprintBytes = 12;
 /** How long an expired revocation is still listed, in seconds: the most that a config may grant an issuer's clock. */
 const toleranceSeconds = 300;
 
-/** @throws JournalUnavailable */
+/**
+ * @param liftedAt when something was lifted last, in Unix milliseconds; 0: never
+ * @throws JournalUnavailable
+ */
 export async function pageOf(
   journal: Journal,
   clock: Clock,
-  { after, limit }: PageQuery,
+  { after, limit, filter = {} }: PageQuery,
+  liftedAt: (revocation: Revocation) => number,
 ): Promise<RevocationPage> {
   const { head } = await journal.head();
   const since = clock.wall() / 1000 - toleranceSeconds;
@@ -35,7 +98,8 @@ export async function pageOf(
   let last = after;
   let entries = 0;
   for await (const recorded of journal.read(after + 1, maxEntries)) {
-    revocations.push(...viewsOf(recorded, since));
+    for (const view of viewsOf(recorded, since, liftedAt))
+      if (fits(view, filter)) revocations.push(view);
     last = recorded.sequence;
     entries += 1;
     if (revocations.length >= limit) break;
@@ -44,7 +108,21 @@ export async function pageOf(
   return { revocations, ...(more ? { next: last } : {}) };
 }
 
-function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationView[] {
+function fits(view: RevocationView, { kind, subject, issuer, reason, all }: RevocationFilter) {
+  return (
+    (all === true || view.liftedAt === undefined) &&
+    (kind === undefined || view.kind === kind) &&
+    (subject === undefined || view.subject === subject) &&
+    (issuer === undefined || view.issuer === issuer) &&
+    (reason === undefined || view.reason?.toLowerCase().includes(reason.toLowerCase()) === true)
+  );
+}
+
+function viewsOf(
+  { key, body, sequence }: Recorded,
+  since: number,
+  liftedAt: (revocation: Revocation) => number,
+): RevocationView[] {
   if (key === epochKey) return [];
   const read = RevocationEntry.safeParse(jsonOf(body));
   if (!read.success) return [{ kind: "unreadable", sequence }];
@@ -58,11 +136,11 @@ function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationVi
     case "issuer":
     case "api-key":
     case "address":
-      return entry.expiresAt < since ? [] : [viewOf(entry, sequence)];
+      return entry.expiresAt < since ? [] : [viewOf(entry, sequence, liftedAt(entry))];
     case "batch":
       return entry.items
         .filter(({ expiresAt }) => expiresAt >= since)
-        .map((item) => viewOf(item, sequence));
+        .map((item) => viewOf(item, sequence, liftedAt(item)));
     case "fingerprints":
       return fingerprintsView(entry, sequence, since);
     case "lifting":
@@ -73,10 +151,11 @@ function viewsOf({ key, body, sequence }: Recorded, since: number): RevocationVi
   }
 }
 
-function viewOf(revocation: Revocation, sequence: Sequence): RevocationView {
+function viewOf(revocation: Revocation, sequence: Sequence, liftedAt: number): RevocationView {
   const { v, ...view } = revocation;
   void v;
-  return { ...view, sequence };
+  // Ordered in the same moment or later: it counts again.
+  return { ...view, sequence, ...(liftedAt > (view.at ?? 0) ? { liftedAt } : {}) };
 }
 
 function fingerprintsView(

@@ -41,6 +41,16 @@ export function contentOf(item: Exclude<RevocationItem, { token: string }>): str
       return JSON.stringify([item.kind, item.subject, item.issuer, item.issuedBefore, item.reason]);
     case "session":
       return JSON.stringify([item.kind, item.sid, item.expiresAt, item.reason]);
+    case "client":
+      return JSON.stringify([item.kind, item.clientId, item.expiresAt, item.reason]);
+    case "signing-key":
+      return JSON.stringify([item.kind, item.issuer, item.kid, item.expiresAt, item.reason]);
+    case "issuer":
+      return JSON.stringify([item.kind, item.issuer, item.issuedBefore, item.reason]);
+    case "api-key":
+      return JSON.stringify([item.kind, item.id, item.reason]);
+    case "address":
+      return JSON.stringify([item.kind, item.cidr, item.force, item.expiresAt, item.reason]);
     default:
       return item satisfies never;
   }

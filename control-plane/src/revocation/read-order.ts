@@ -36,8 +36,6 @@ const maxPlaces = 100;
 /** Items that are looked at in one go. */
 const slice = 500;
 
-const laterKinds = ["client", "signing-key", "issuer", "api-key", "address"];
-
 /** @throws Declined 400 when it is not understood, 422 with every place that does not validate */
 export async function readOrder({ body, contentType, key }: OrderText): Promise<ReadOrder> {
   const keyed = operationOf(key);
@@ -48,7 +46,6 @@ export async function readOrder({ body, contentType, key }: OrderText): Promise<
   }
   const value = readJson(body);
   if (typeof value !== "object" || value === null || !("revocations" in value)) {
-    refuseLaterKind(value);
     const { operation, ...item } = check(RevocationOrder, value);
     return { kind: "one", item, ...agreed(keyed, operation) };
   }
@@ -117,11 +114,7 @@ async function checkItems(
   const items: RevocationItem[] = [];
   const errors: ProblemPlace[] = [];
   for (const [index, value] of values.entries()) {
-    const later = laterKindOf(value);
-    const places =
-      later === undefined
-        ? placesIn(RevocationItem, value, ["revocations", index])
-        : [{ pointer: `/revocations/${index}/kind`, message: later }];
+    const places = placesIn(RevocationItem, value, ["revocations", index]);
     if (places.length === 0) {
       const item = value as RevocationItem;
       items.push(reason === undefined || item.reason !== undefined ? item : { ...item, reason });
@@ -151,21 +144,4 @@ function tooMany(): Declined {
   return invalid([
     { pointer: "/revocations", message: `more than ${maxRevocations} in one order` },
   ]);
-}
-
-function laterKindOf(value: unknown): string | undefined {
-  const { kind } = (typeof value === "object" && value !== null ? value : {}) as {
-    kind?: unknown;
-  };
-  if (typeof kind !== "string" || !laterKinds.includes(kind)) return undefined;
-  return `"${kind}" is not supported yet; supported: token, user, session`;
-}
-
-/** @throws Declined 422 when the order is of a kind that comes later */
-function refuseLaterKind(value: unknown): void {
-  const message = laterKindOf(value);
-  if (message === undefined) return;
-  throw new Declined(422, "not-supported-yet", "This version cannot revoke that yet", {
-    errors: [{ pointer: "/kind", message }],
-  });
 }

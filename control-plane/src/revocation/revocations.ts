@@ -4,20 +4,27 @@ import { setImmediate } from "node:timers/promises";
 import type { Clock, Log, Milliseconds } from "@tocsin/shared";
 import {
   BatchRevocation,
+  LiftingEntry,
   protocolVersion,
   Revocation,
+  type Config,
   type OrderAnswer,
   type RevocationItem,
+  type RevocationPage,
   type RevocationsChecked,
+  type RevocationTarget,
 } from "@tocsin/shared/contract";
-import { JournalUnavailable, type OperationId } from "@tocsin/shared/journal";
+import { JournalUnavailable, type Journal, type OperationId } from "@tocsin/shared/journal";
+import { z } from "zod";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
 import { Declined, type ProblemPlace } from "../problem.ts";
 import { unconfirmed } from "../declined-of.ts";
 import type { Orders, Part } from "../sync/orders.ts";
 import { batchStarts } from "./batches.ts";
-import { entryOf, type ReducedItem } from "./entries.ts";
-import { operationKey, partOperation } from "./operation.ts";
+import { entryOf, type EntryTerms, type ReducedItem } from "./entries.ts";
+import { findLiftable } from "./liftable.ts";
+import { pageOf, type PageQuery } from "./listing.ts";
+import { operationKey, partOperation, revocationId } from "./operation.ts";
 import { invalid, withLine, type ReadOrder } from "./read-order.ts";
 import { allReduced, reduced } from "./reduce.ts";
 import { TokenReader } from "./token.ts";
@@ -27,6 +34,18 @@ export interface RevocationsOptions {
   readonly config: CurrentConfig;
   readonly clock: Clock;
   readonly log: Log;
+  readonly journal: Journal;
+  /** When something was revoked or lifted last, as far as this node knows, in Unix milliseconds. */
+  readonly lastChange: (target: RevocationTarget) => number;
+  /** The same of liftings alone. */
+  readonly liftedAt: (target: RevocationTarget | Revocation) => number;
+}
+
+export interface LiftOptions {
+  readonly reason?: string | undefined;
+  /** Named by the sender, who may repeat it. */
+  readonly operation?: OperationId | undefined;
+  readonly waitMs: Milliseconds;
 }
 
 /** Entries that are made in one go. */
@@ -55,7 +74,7 @@ export class Revocations {
     const now = this.#options.config.now();
     if (order.kind === "one") {
       const item = await reduced(order.item, this.#tokens, now, "refuse");
-      entryOf(item, "", undefined, now, this.#options.clock);
+      entryOf(item, "", undefined, this.#terms(now));
       return { valid: true, count: 1, revocations: [item] };
     }
     const items = await allReduced(order.items, this.#tokens, now, order.lines);
@@ -68,15 +87,13 @@ export class Revocations {
     named: OperationId | undefined,
     waitMs: Milliseconds,
   ): Promise<OrderAnswer> {
-    const { config, clock } = this.#options;
     const operation = named ?? randomUUID();
-    const now = config.now();
+    const now = this.#options.config.now();
     const entry = entryOf(
       await reduced(item, this.#tokens, now, "refuse"),
       operation,
       undefined,
-      now,
-      clock,
+      this.#terms(now),
     );
     const body = JSON.stringify(entry);
     // Only who has named an operation can repeat it; one key each for the others would be a burden on the store.
@@ -113,13 +130,12 @@ export class Revocations {
     operation: OperationId,
     { lines, partOf }: Many,
   ): Promise<Revocation[]> {
-    const { config, clock } = this.#options;
-    const now = config.now();
+    const terms = this.#terms(this.#options.config.now());
     const entries: Revocation[] = [];
     const errors: ProblemPlace[] = [];
     for (const [place, item] of items.entries()) {
       try {
-        entries.push(entryOf(item, operation, { place, partOf }, now, clock));
+        entries.push(entryOf(item, operation, { place, partOf }, terms));
       } catch (error) {
         if (!(error instanceof Declined) || error.errors === undefined) throw error;
         for (const { pointer, message } of error.errors) {
@@ -131,6 +147,53 @@ export class Revocations {
     }
     if (errors.length > 0) throw invalid(errors);
     return entries;
+  }
+
+  /**
+   * Has something count again that was revoked: an order of its own, behind all that was ordered about it before.
+   *
+   * @param id of the revocation
+   * @throws Declined 404 when there is none of this id, 409 when it is not in force any more, 503 as {@link revoke}
+   */
+  async lift(
+    id: string,
+    { reason, operation: named, waitMs }: LiftOptions,
+  ): Promise<OrderAnswer & { readonly lifted: RevocationTarget }> {
+    const { clock, journal, lastChange } = this.#options;
+    const { target, expiresAt } = await findLiftable(journal, id, clock.wall() / 1000);
+    const operation = named ?? randomUUID();
+    const entry: LiftingEntry = {
+      v: protocolVersion,
+      kind: "lifting",
+      id: revocationId(operation, undefined, JSON.stringify([id, reason])),
+      at: Math.max(clock.wall(), lastChange(target) + 1),
+      lifts: id,
+      target,
+      expiresAt,
+      ...(reason === undefined ? {} : { reason }),
+    };
+    const body = JSON.stringify(entry);
+    const part: Part =
+      named === undefined
+        ? { entry: { key: entry.kind, body }, operation }
+        : { entry: { key: operationKey(named), body }, operation, expected: 0 };
+    return { ...(await this.#place(operation, [part], 1, waitMs)), lifted: target };
+  }
+
+  /** What is revoked, oldest first. @throws Declined 503 when the journal cannot be read */
+  async list(query: PageQuery): Promise<RevocationPage> {
+    const { journal, clock, liftedAt } = this.#options;
+    try {
+      return await pageOf(journal, clock, query, liftedAt);
+    } catch (cause) {
+      if (!(cause instanceof JournalUnavailable)) throw cause;
+      throw new Declined(503, "journal-unavailable", "The journal cannot be read now", { cause });
+    }
+  }
+
+  #terms(config: Config): EntryTerms {
+    const { clock, lastChange } = this.#options;
+    return { config, clock, lastChange };
   }
 
   async #place(
@@ -169,6 +232,6 @@ function idsOf(body: string): string {
   const value: unknown = JSON.parse(body);
   const batch = BatchRevocation.safeParse(value);
   if (batch.success) return batch.data.items.map(({ id }) => id).join(" ");
-  const one = Revocation.safeParse(value);
+  const one = z.union([Revocation, LiftingEntry]).safeParse(value);
   return one.success ? one.data.id : "";
 }

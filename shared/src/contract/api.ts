@@ -67,46 +67,107 @@ const operation = z
   .optional()
   .describe("Repeating an order with the same operation has one effect.");
 
+const name = z.string().min(1).max(512);
+const untilLifted = UnixSeconds.optional().describe("Unix seconds. Default: until it is lifted.");
+
 /** The forms of a revocation, each with what else stands beside them. */
 const revocationForms = <More extends z.ZodRawShape>(more: More) =>
   z.union([
+    z.discriminatedUnion(
+      "kind",
+      [
+        z.strictObject({
+          kind: z.literal("token"),
+          issuer: z.string().min(1).max(512),
+          jti: z.string().min(1).max(512),
+          expiresAt: UnixSeconds.optional(),
+          reason,
+          ...more,
+        }),
+        z.strictObject({
+          kind: z.literal("user"),
+          subject: z.string().min(1).max(512),
+          issuer: z.string().min(1).max(512).optional(),
+          issuedBefore: UnixSeconds.optional().describe(
+            "Unix seconds; default now. A token issued in that very second is revoked.",
+          ),
+          reason,
+          ...more,
+        }),
+        z.strictObject({
+          kind: z.literal("session"),
+          sid: z
+            .string()
+            .min(1)
+            .max(512)
+            .describe("Of a session of this gateway, or the `sid` of tokens."),
+          expiresAt: UnixSeconds.optional().describe(
+            "When it is over anyway. Default: when the longest session or token would be.",
+          ),
+          reason,
+          ...more,
+        }),
+        z.strictObject({
+          kind: z.literal("client"),
+          clientId: name.describe("The client that tokens were issued to (`azp`)."),
+          expiresAt: untilLifted,
+          reason,
+          ...more,
+        }),
+        z.strictObject({
+          kind: z.literal("signing-key"),
+          issuer: name,
+          kid: name.describe(
+            "As the issuer publishes it; of a key without one its thumbprint (RFC 7638).",
+          ),
+          expiresAt: untilLifted,
+          reason,
+          ...more,
+        }),
+        z.strictObject({
+          kind: z.literal("issuer"),
+          issuer: name,
+          issuedBefore: UnixSeconds.optional().describe(
+            "Unix seconds; default now. A token issued in that very second is revoked.",
+          ),
+          reason,
+          ...more,
+        }),
+        z.strictObject({
+          kind: z.literal("api-key"),
+          id: name.describe("As `tocsin keys list` shows it."),
+          reason,
+          ...more,
+        }),
+        z.strictObject({
+          kind: z.literal("address"),
+          cidr: z
+            .string()
+            .min(1)
+            .max(64)
+            .describe(
+              "`192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`. An IPv6 address alone means its /64.",
+            ),
+          force: z
+            .boolean()
+            .optional()
+            .describe("Blocks more than a /8 of IPv4 or a /16 of IPv6 only when this is true."),
+          expiresAt: untilLifted,
+          reason,
+          ...more,
+        }),
+      ],
+      {
+        error:
+          "is no kind of revocation: write token, user, session, client, signing-key, issuer, api-key or address",
+      },
+    ),
     z.strictObject({
       token: z
         .string()
         .min(1)
         .max(16384)
         .describe("A token; verified, reduced to issuer, jti and exp, never stored."),
-      reason,
-      ...more,
-    }),
-    z.strictObject({
-      kind: z.literal("token"),
-      issuer: z.string().min(1).max(512),
-      jti: z.string().min(1).max(512),
-      expiresAt: UnixSeconds.optional(),
-      reason,
-      ...more,
-    }),
-    z.strictObject({
-      kind: z.literal("user"),
-      subject: z.string().min(1).max(512),
-      issuer: z.string().min(1).max(512).optional(),
-      issuedBefore: UnixSeconds.optional().describe(
-        "Unix seconds; default now. A token issued in that very second is revoked.",
-      ),
-      reason,
-      ...more,
-    }),
-    z.strictObject({
-      kind: z.literal("session"),
-      sid: z
-        .string()
-        .min(1)
-        .max(512)
-        .describe("Of a session of this gateway, or the `sid` of tokens."),
-      expiresAt: UnixSeconds.optional().describe(
-        "When it is over anyway. Default: when the longest session or token would be.",
-      ),
       reason,
       ...more,
     }),
@@ -297,6 +358,8 @@ export const RevocationView = z.object({
   reason: z.string().optional(),
   /** Of `fingerprints`: how many. */
   count: z.int().optional(),
+  /** When it was lifted, in Unix milliseconds; absent: it is in force. */
+  liftedAt: z.number().optional(),
 });
 export type RevocationView = z.infer<typeof RevocationView>;
 

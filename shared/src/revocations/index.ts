@@ -9,3 +9,4 @@ export { sendHolding } from "./held.ts";
 export type { HeldJournal, Holding } from "./held.ts";
 export { cidrOf, prefixOf } from "./address-blocks.ts";
 export type { Cidr } from "./address-blocks.ts";
+export { registerName } from "./names.ts";

@@ -141,6 +141,11 @@ export class Marks {
     return Math.max(register.liftedAt, ...pointsOf(register).map(([at]) => at));
   }
 
+  /** When a name was lifted last, in Unix milliseconds. 0: never. */
+  liftedAt(name: string, namespace: string | undefined): number {
+    return this.#find(name, namespace)?.liftedAt ?? 0;
+  }
+
   /** Whether there is a register of this name. */
   knows(name: string, namespace: string): boolean {
     return this.#find(name, namespace) !== undefined;

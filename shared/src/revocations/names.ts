@@ -38,6 +38,12 @@ export function registerOf(target: RevocationTarget | Revocation): RegisterName 
   }
 }
 
+/** The same as one text: what two revocations have in common that are about the same thing. */
+export function registerName(target: RevocationTarget | Revocation): string {
+  const { name, namespace } = registerOf(target);
+  return JSON.stringify([namespace ?? null, name]);
+}
+
 /** Two texts as one that no other two make. */
 export function tokenName(issuer: string, id: string): string {
   return JSON.stringify([issuer, id]);

@@ -10,7 +10,7 @@ import { keyBytes, type Fingerprint } from "./generation.ts";
 import { Generations } from "./generations.ts";
 import { LiftedTokens } from "./lifted-tokens.ts";
 import { ofNobody, registerOf } from "./names.ts";
-import type { RevocationTarget } from "../contract/entries.ts";
+import type { Revocation, RevocationTarget } from "../contract/entries.ts";
 import { lackingOf, type Held } from "./lacking.ts";
 import { Marks } from "./marks.ts";
 import type { DumpedMark } from "./marks.ts";
@@ -168,6 +168,12 @@ export class RevocationSet {
   pass(now: number): void {
     // Whoever asked before may get another answer.
     if (this.#temporary.pass(now, this.#marks)) this.#version += 1;
+  }
+
+  /** When something was lifted last, in Unix milliseconds. 0: never. */
+  liftedAt(target: RevocationTarget | Revocation): number {
+    const { name, namespace } = registerOf(target);
+    return this.#marks.liftedAt(name, namespace);
   }
 
   /** When something was revoked or lifted last, in Unix milliseconds, as far as that is known. 0: it is not. */
