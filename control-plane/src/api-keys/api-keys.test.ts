@@ -186,6 +186,18 @@ describe("a rotation", () => {
     expect((await entryOf(id)).revision).toBe(2);
   });
 
+  test("may have the operation that made the key", async () => {
+    const node = await startNode();
+    const named = { "idempotency-key": "one-for-all" };
+    const { id } = (await make(node, { principal: "billing" }, named)).json() as unknown as {
+      id: string;
+    };
+    expect((await rotate(node, id, {}, named)).json()["key"]).toBeDefined();
+    const again = (await rotate(node, id, {}, named)).json();
+    expect([again["repeated"], again["key"]]).toEqual([true, undefined]);
+    expect((await entryOf(id)).revision).toBe(2);
+  });
+
   test("is refused at another revision, of a key that is over, and of one that there is not", async () => {
     const clock = createVirtualClock();
     const node = await startNode({ clock });

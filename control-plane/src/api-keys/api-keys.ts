@@ -90,7 +90,7 @@ export class ApiKeys {
     const operation = named ?? randomUUID();
     const id = idOfOperation(operation);
     const key = freshKey(id);
-    const entry = newEntry(id, asked, secretOf(key, secondsOf(this.#options.clock), named));
+    const entry = newEntry(id, asked, secretOf(key, secondsOf(this.#options.clock)));
     const part = { entry: written(entry), operation: stepOperation("create", operation) };
     const answer = await this.#place({
       journal: "catalogue",
@@ -240,9 +240,8 @@ export class ApiKeys {
   /** The key, where this operation gave it one of its secrets by a rotation. */
   #madeBy(id: ApiKeyId, operation: OperationId): ApiKeyEntry | undefined {
     const entry = this.#held(id);
-    if (entry === undefined || idOfOperation(operation) === id) return undefined;
     const mark = markOf(operation);
-    return entry.secrets.some((secret) => secret.operation === mark) ? entry : undefined;
+    return entry?.secrets.some((secret) => secret.operation === mark) ? entry : undefined;
   }
 
   async #place(order: LongOrder): Promise<OrderAnswer> {

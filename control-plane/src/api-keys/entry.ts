@@ -21,7 +21,7 @@ export function idOfOperation(operation: OperationId): ApiKeyId {
   return apiKeyIdOf(digest(`api-key ${operation}`));
 }
 
-/** What a secret remembers of the operation that made it. */
+/** What a secret remembers of the rotation that made it. */
 export function markOf(operation: OperationId): string {
   return digest(`api-key-secret ${operation}`).subarray(0, 16).toString("base64url");
 }
@@ -36,12 +36,13 @@ export function secondsOf(clock: Clock): number {
   return Math.floor(clock.wall() / 1_000);
 }
 
+/** @param rotation the operation by which its owner may order it again */
 export function secretOf(
   key: string,
   issuedAt: number,
-  named: OperationId | undefined,
+  rotation?: OperationId | undefined,
 ): ApiKeySecret {
-  const operation = named === undefined ? {} : { operation: markOf(named) };
+  const operation = rotation === undefined ? {} : { operation: markOf(rotation) };
   return { hash: digestOfKey(key), issuedAt, ...operation };
 }
 

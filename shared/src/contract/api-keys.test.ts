@@ -28,6 +28,7 @@ test.each([
   "X-User-Roles",
   "x-user-scopes",
   "x-auth-method",
+  "x-auth-session",
   "x-request-id",
   "x-forwarded-for",
   "x-forwarded-anything",

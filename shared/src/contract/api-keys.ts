@@ -41,6 +41,7 @@ const taken = new Set([
   "x-user-roles",
   "x-user-scopes",
   "x-auth-method",
+  "x-auth-session",
   "x-real-ip",
   "x-original-url",
   "x-rewrite-url",

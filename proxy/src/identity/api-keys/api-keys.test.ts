@@ -327,7 +327,7 @@ describe("hostile keys", () => {
 
 test("no field that the gateway itself reads or drops can be that of the keys", () => {
   const known =
-    "connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings proxy-authorization proxy-authenticate host authorization content-length expect x-user-id x-user-roles x-user-scopes x-auth-method x-request-id x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port forwarded x-real-ip x-original-url x-rewrite-url traceparent tracestate via".split(
+    "connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings proxy-authorization proxy-authenticate host authorization content-length expect x-user-id x-user-roles x-user-scopes x-auth-method x-auth-session x-request-id x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port forwarded x-real-ip x-original-url x-rewrite-url traceparent tracestate via".split(
       " ",
     );
   for (const header of known) {
