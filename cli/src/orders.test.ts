@@ -372,7 +372,7 @@ describe("looking", () => {
       version: "0.1.0",
       live: true,
       lastSeenMs,
-      journals: { catalogue: report, health: report, revocations: report },
+      journals: { catalogue: report, health: report, revocations: report, invalidations: report },
     });
     api.answers["GET /v1/proxies"] = {
       body: {
@@ -396,13 +396,14 @@ describe("looking", () => {
               catalogue: report,
               health: report,
               revocations: { ...report, state: "stale", lag: 4, stalenessMs: 540_000 },
+              invalidations: report,
             },
           },
           { ...healthy("edge-3", 20_000), live: false },
           { ...healthy("edge-4", 20_000), live: false, leaving: true },
           {
             ...healthy("edge-5", 0),
-            journals: { catalogue: report, health: report, revocations: { ...report, lag: 5 } },
+            journals: { ...healthy("").journals, revocations: { ...report, lag: 5 } },
           },
           healthy("edge-6", 0),
         ],
@@ -412,13 +413,13 @@ describe("looking", () => {
     expect(ran).toMatchObject({
       code: 0,
       stdout:
-        "PROXY    VERSION   STATE     UP     SEEN         CATALOGUE   HEALTH                            REVOCATIONS\n" +
-        "edge-1   0.1.0     suspect   26 h   412 ms ago   57 live     57 suspect, 3 behind, 4.0 s old   57 live, 2 refused\n" +
-        "edge-2   0.1.0     stale            1.0 s ago    57 live     57 live                           57 stale, 4 behind, 9 min old\n" +
-        "edge-3   0.1.0     away             20.0 s ago   57 live     57 live                           57 live\n" +
-        "edge-4   0.1.0     left             20.0 s ago   57 live     57 live                           57 live\n" +
-        "edge-5   0.1.0     behind           0.0 ms ago   57 live     57 live                           57 live, 5 behind\n" +
-        "edge-6   0.1.0     live             0.0 ms ago   57 live     57 live                           57 live\n",
+        "PROXY    VERSION   STATE     UP     SEEN         CATALOGUE   HEALTH                            REVOCATIONS                     INVALIDATIONS\n" +
+        "edge-1   0.1.0     suspect   26 h   412 ms ago   57 live     57 suspect, 3 behind, 4.0 s old   57 live, 2 refused              nothing heard\n" +
+        "edge-2   0.1.0     stale            1.0 s ago    57 live     57 live                           57 stale, 4 behind, 9 min old   57 live\n" +
+        "edge-3   0.1.0     away             20.0 s ago   57 live     57 live                           57 live                         57 live\n" +
+        "edge-4   0.1.0     left             20.0 s ago   57 live     57 live                           57 live                         57 live\n" +
+        "edge-5   0.1.0     behind           0.0 ms ago   57 live     57 live                           57 live, 5 behind               57 live\n" +
+        "edge-6   0.1.0     live             0.0 ms ago   57 live     57 live                           57 live                         57 live\n",
       stderr: "edge-1 refused 2 of revocations, last 9: not JSON ·[2J\n",
     });
     const screen = terminalOf(api.environment);

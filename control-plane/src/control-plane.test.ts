@@ -10,7 +10,7 @@ import {
   type ProxyHeartbeat,
 } from "@tocsin/shared/contract";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
-import type { JournalName, Recorded } from "@tocsin/shared/journal";
+import { journalNames, type Recorded } from "@tocsin/shared/journal";
 import { createBusSource, startReplica } from "@tocsin/shared/replica";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
@@ -80,7 +80,7 @@ async function call(
 /** A proxy as far as the bus sees one: real replicas that apply entries and acknowledge orders. */
 async function startFollower(name: string, options: { acknowledges?: boolean } = {}) {
   const entries: Recorded[] = [];
-  const replicas = (["catalogue", "health", "revocations"] as const).map((journal: JournalName) =>
+  const replicas = journalNames.map((journal) =>
     startReplica<Recorded>({
       ...common,
       journal,

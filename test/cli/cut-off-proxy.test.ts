@@ -7,7 +7,7 @@ import { startRelay, type Relay } from "../harness/relay.ts";
 import { soon } from "../harness/soon.ts";
 import { issuerConfig, token } from "../harness/tokens.ts";
 
-const journals = ["catalogue", "health", "revocations"];
+const journals = ["catalogue", "health", "revocations", "invalidations"];
 
 const configFor = (url: string) => `version: 1
 environment: development
@@ -54,7 +54,7 @@ test("a proxy that is cut off says so in its metrics and its status, is missing 
   const list = async () => (await gateway.tocsin("proxies", "list")).stdout;
   await soon(async () =>
     expect(await list()).toMatch(
-      /^proxy-2 +\S+ +live +[\d.]+ \S+ +[\d.]+ m?s ago +\d+ live +\d+ live +\d+ live$/m,
+      /^proxy-2 +\S+ +live +[\d.]+ \S+ +[\d.]+ m?s ago +\d+ live +\d+ live +\d+ live +\d+ live$/m,
     ),
   );
 
