@@ -232,6 +232,68 @@ describe("a rotation", () => {
   });
 });
 
+describe("a revocation", () => {
+  const revoke = (node: TestNode, id: string) =>
+    node.call("DELETE", `/v1/api-keys/${id}?wait=1ms&reason=leaked`);
+  const revocations = async (node: TestNode) =>
+    (await node.call("GET", "/v1/revocations")).json()["revocations"];
+
+  test("is an order to every proxy, and is written into the entry for ever", async () => {
+    const node = await startNode();
+    const { id } = await made(node);
+    const answer = await revoke(node, id);
+    expect(answer.status).toBe(200);
+    expect(answer.json()).toMatchObject({
+      id,
+      sequence: expect.any(Number),
+      applied: { expected: 0, count: 0, missing: [] },
+      apiKey: { state: "revoked", revokedAt: expect.any(Number), revision: 2 },
+    });
+    expect(await revocations(node)).toMatchObject([{ kind: "api-key", key: id, reason: "leaked" }]);
+    expect(await entryOf(id)).toMatchObject({ revision: 2, revokedAt: expect.any(Number) });
+    // Doing it again is no error, and changes nothing about the key.
+    expect((await revoke(node, id)).status).toBe(200);
+    expect((await entryOf(id)).revision).toBe(2);
+    const rotation = await rotate(node, id);
+    expect([rotation.status, rotation.json()["code"]]).toEqual([409, "api-key-revoked"]);
+    expect((await list(node, "?state=revoked")).apiKeys.map((key) => key.id)).toEqual([id]);
+    expect((await list(node, "?state=active")).apiKeys).toEqual([]);
+    expect((await revoke(node, "zzzzzzzzzzzz")).status).toBe(404);
+    expect((await revoke(node, "k1")).status).toBe(404);
+  });
+
+  test.each([
+    ["the key", (id: string) => ({ kind: "api-key", id })],
+    ["its principal", () => ({ kind: "user", subject: "billing" })],
+  ])("of %s by another order is written into the entry by the leader", async (_, order) => {
+    const clock = createVirtualClock();
+    const node = await startNode({ clock });
+    const { id } = await made(node);
+    const other = await made(node, { principal: "shipping" });
+    expect((await node.call("POST", "/v1/revocations?wait=0", order(id))).status).toBe(202);
+    expect(await entryOf(id)).not.toHaveProperty("revokedAt");
+    await clock.pass(10_000);
+    await soon(async () => expect(await entryOf(id)).toHaveProperty("revokedAt"));
+    expect(await entryOf(other.id)).not.toHaveProperty("revokedAt");
+  });
+
+  test("of a principal ends the secret of before, not the one that was made later", async () => {
+    const clock = createVirtualClock();
+    const node = await startNode({ clock });
+    const { id } = await made(node);
+    const mark = Math.floor(clock.wall() / 1_000);
+    await clock.pass(2_000);
+    const { key } = (await rotate(node, id, { overlap: "30d" })).json() as unknown as ApiKeyMade;
+    const order = { kind: "user", subject: "billing", issuedBefore: mark };
+    await node.call("POST", "/v1/revocations?wait=0", order);
+    await clock.pass(10_000);
+    await soon(async () => expect((await entryOf(id)).secrets).toHaveLength(1));
+    const { secrets, revokedAt } = await entryOf(id);
+    expect(revokedAt).toBeUndefined();
+    expect(secrets[0]!.hash).toBe(digestOfKey(key!));
+  });
+});
+
 describe("the list", () => {
   test("pages by age, and can be narrowed to a principal or a state", async () => {
     const node = await startNode();

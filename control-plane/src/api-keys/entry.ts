@@ -37,11 +37,7 @@ export function secondsOf(clock: Clock): number {
 }
 
 /** @param rotation the operation by which its owner may order it again */
-export function secretOf(
-  key: string,
-  issuedAt: number,
-  rotation?: OperationId | undefined,
-): ApiKeySecret {
+export function secretOf(key: string, issuedAt: number, rotation?: OperationId): ApiKeySecret {
   const operation = rotation === undefined ? {} : { operation: markOf(rotation) };
   return { hash: digestOfKey(key), issuedAt, ...operation };
 }
