@@ -46,6 +46,7 @@ export class Generation {
 
   /** Whether a token is there by its texts. @throws RangeError as {@link fingerprint} */
   has(issuer: string, jti: string): boolean {
+    if (this.tokens.size === 0) return false;
     hash(this.key, issuer, jti);
     return this.tokens.has(hashed.high, hashed.low);
   }

@@ -10,15 +10,23 @@ import { tokenName } from "./names.ts";
 export class LiftedTokens {
   readonly #generations: Generations;
   readonly #marks: Marks;
-  /** Their names by fingerprint, under each key. Undefined: to be made anew. */
-  #names: ReadonlyMap<string, string> | undefined;
+  /** Their names by both halves of their fingerprint, under each key. Undefined: to be made anew. */
+  #names: Map<number, Map<number, string>> | undefined;
 
   constructor(generations: Generations, marks: Marks) {
     this.#generations = generations;
     this.#marks = marks;
   }
 
-  /** Others were lifted, or there are other keys. */
+  /** Something was lifted: one more, when it is a token or session. */
+  heard(name: string, namespace: string | undefined): void {
+    if (this.#names === undefined || namespace !== namespaces.lifted) return;
+    const [issuer, id] = JSON.parse(name) as [string, string];
+    for (const { fingerprint } of this.#fingerprints(issuer, id))
+      remember(this.#names, fingerprint, name);
+  }
+
+  /** Nobody knows which ones were lifted, or there are other keys. */
   changed(): void {
     this.#names = undefined;
   }
@@ -31,7 +39,7 @@ export class LiftedTokens {
 
   /** A token was revoked. @param at in Unix milliseconds. @returns whether it had been lifted before, and is not any more */
   revokeAgain(token: Fingerprint, expiresAt: number, at: number): boolean {
-    const name = this.#all().get(keyOf(token));
+    const name = this.#all().get(token.high)?.get(token.low);
     return name !== undefined && this.#marks.add(name, namespaces.lifted, always, expiresAt, at);
   }
 
@@ -56,18 +64,24 @@ export class LiftedTokens {
       yield { tokens: generation.tokens, fingerprint: generation.fingerprint(issuer, id) };
   }
 
-  #all(): ReadonlyMap<string, string> {
+  #all(): ReadonlyMap<number, ReadonlyMap<number, string>> {
     if (this.#names !== undefined) return this.#names;
-    const found = new Map<string, string>();
+    const found = new Map<number, Map<number, string>>();
     for (const name of this.#marks.names(namespaces.lifted)) {
       const [issuer, id] = JSON.parse(name) as [string, string];
       for (const { fingerprint } of this.#fingerprints(issuer, id))
-        found.set(keyOf(fingerprint), name);
+        remember(found, fingerprint, name);
     }
     return (this.#names = found);
   }
 }
 
-function keyOf({ high, low }: Fingerprint): string {
-  return `${high}:${low}`;
+function remember(
+  names: Map<number, Map<number, string>>,
+  { high, low }: Fingerprint,
+  name: string,
+): void {
+  const among = names.get(high);
+  if (among === undefined) names.set(high, new Map([[low, name]]));
+  else among.set(low, name);
 }

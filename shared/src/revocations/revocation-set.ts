@@ -334,7 +334,7 @@ export class RevocationSet {
         if (entry.expiresAt < forgetBefore) return;
         const { name, namespace } = registerOf(entry.target);
         if (!this.#marks.lift(name, namespace, entry.at, entry.expiresAt)) return;
-        this.#lifted.changed();
+        this.#lifted.heard(name, namespace);
         this.#version += 1;
         return;
       }
