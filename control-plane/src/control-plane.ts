@@ -34,6 +34,7 @@ import { serveLeases } from "./registry/bus-requests.ts";
 import { Reaper } from "./registry/reaper.ts";
 import { Registry } from "./registry/registry.ts";
 import { Services } from "./registry/services.ts";
+import { Renewal } from "./revocation/renewal.ts";
 import { Revocations } from "./revocation/revocations.ts";
 import { serveSessions } from "./sessions/bus-requests.ts";
 import { Sessions } from "./sessions/sessions.ts";
@@ -127,6 +128,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     lastChange: (target) => state.revocations.set.lastChange(target),
     liftedAt: (target) => state.revocations.set.liftedAt(target),
   });
+  stack.use(new Renewal({ journal: journals.revocations, state, leader, clock, log }));
   const sessions = new Sessions({
     store: options.sessions,
     config,

@@ -93,12 +93,13 @@ export async function pageOf(
   liftedAt: (revocation: Revocation) => number,
 ): Promise<RevocationPage> {
   const { head } = await journal.head();
+  const first = await firstOf(journal);
   const since = clock.wall() / 1000 - toleranceSeconds;
   const revocations: RevocationView[] = [];
   let last = after;
   let entries = 0;
   for await (const recorded of journal.read(after + 1, maxEntries)) {
-    for (const view of viewsOf(recorded, since, liftedAt))
+    for (const view of viewsOf(recorded, since, first, liftedAt))
       if (fits(view, filter)) revocations.push(view);
     last = recorded.sequence;
     entries += 1;
@@ -106,6 +107,12 @@ export async function pageOf(
   }
   const more = last < head && (revocations.length >= limit || entries === maxEntries);
   return { revocations, ...(more ? { next: last } : {}) };
+}
+
+/** Where the journal begins; what stood before has been forgotten. */
+async function firstOf(journal: Journal): Promise<Sequence> {
+  for await (const { sequence } of journal.read(1, 1)) return sequence;
+  return 1;
 }
 
 function fits(view: RevocationView, { kind, subject, issuer, reason, all }: RevocationFilter) {
@@ -121,6 +128,7 @@ function fits(view: RevocationView, { kind, subject, issuer, reason, all }: Revo
 function viewsOf(
   { key, body, sequence }: Recorded,
   since: number,
+  first: Sequence,
   liftedAt: (revocation: Revocation) => number,
 ): RevocationView[] {
   if (key === epochKey) return [];
@@ -138,9 +146,12 @@ function viewsOf(
     case "address":
       return entry.expiresAt < since ? [] : [viewOf(entry, sequence, liftedAt(entry))];
     case "batch":
-      return entry.items
-        .filter(({ expiresAt }) => expiresAt >= since)
-        .map((item) => viewOf(item, sequence, liftedAt(item)));
+      return (
+        entry.items
+          // A copy of what stands further up, as long as it does.
+          .filter(({ expiresAt, renewed }) => expiresAt >= since && !((renewed?.of ?? 0) >= first))
+          .map((item) => viewOf(item, sequence, liftedAt(item)))
+      );
     case "fingerprints":
       return fingerprintsView(entry, sequence, since);
     case "lifting":
@@ -152,8 +163,8 @@ function viewsOf(
 }
 
 function viewOf(revocation: Revocation, sequence: Sequence, liftedAt: number): RevocationView {
-  const { v, ...view } = revocation;
-  void v;
+  const { v, renewed, ...view } = revocation;
+  void [v, renewed];
   // Ordered in the same moment or later: it counts again.
   return { ...view, sequence, ...(liftedAt > (view.at ?? 0) ? { liftedAt } : {}) };
 }

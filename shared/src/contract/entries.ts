@@ -197,6 +197,8 @@ const revocationBase = {
    * liftings there were.
    */
   at: z.number().min(0).optional(),
+  /** A copy: when it was made, in Unix milliseconds, and the sequence of the entry that has it already. */
+  renewed: z.strictObject({ at: z.number().min(0), of: z.int().min(1) }).optional(),
 };
 
 /** Revocations, key `token`: one token by issuer and `jti`. */
