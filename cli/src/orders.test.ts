@@ -403,7 +403,7 @@ describe("looking", () => {
           { ...healthy("edge-4", 20_000), live: false, leaving: true },
           {
             ...healthy("edge-5", 0),
-            journals: { ...healthy("").journals, revocations: { ...report, lag: 5 } },
+            journals: { ...healthy("", 0).journals, revocations: { ...report, lag: 5 } },
           },
           healthy("edge-6", 0),
         ],
