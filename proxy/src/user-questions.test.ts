@@ -153,6 +153,25 @@ describe("what the service says", () => {
     expect(other).toMatchObject({ roles: ["admin", "a,b"], scopes: [] });
   });
 
+  test("what else upstreams are told of a credential stays, the session for one", async () => {
+    service.users.set("ada", { active: true, roles: [] });
+    const headers = ["X-Auth-Method", "session", "X-User-ID", "ada", "X-User-Roles", "user"];
+    const session = principalOf("ada", {
+      method: "session",
+      headers: [...headers, "X-Auth-Session", "s1"],
+    });
+    expect((await users.check(session, deny)).headers).toEqual([
+      "X-Auth-Method",
+      "session",
+      "X-User-ID",
+      "ada",
+      "X-User-Scopes",
+      "read",
+      "X-Auth-Session",
+      "s1",
+    ]);
+  });
+
   test("who is not active, or not there, is refused, and that is asked again soon", async () => {
     service.users.set("ada", { active: false, roles: ["admin"] });
     expect(await look()).toBe("credential-revoked");
@@ -233,6 +252,7 @@ describe("answers that are none", () => {
     ["nearly yes", 200, '{"active":"true"}'],
     ["no list of roles", 200, '{"active":true,"roles":"admin"}'],
     ["roles that are none", 200, '{"active":true,"roles":[1]}'],
+    ["a role that is no text", 200, '{"active":true,"roles":["\\ud800"]}'],
     ["too much", 200, JSON.stringify({ active: true, note: "x".repeat(70_000) })],
   ])("%s lets nobody in", async (_name, status, body) => {
     service.behave = (_request, response) => {

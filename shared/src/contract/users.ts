@@ -56,10 +56,21 @@ export const UserAbsence = z.strictObject({
 });
 export type UserAbsence = z.infer<typeof UserAbsence>;
 
+/** Lone surrogates have no UTF-8: two such names could not be told apart once they are written down. */
+const Names = z
+  .array(
+    z
+      .string()
+      .min(1)
+      .max(128)
+      .refine((name) => name.isWellFormed(), { error: "is not well-formed Unicode" }),
+  )
+  .max(200);
+
 /** What the service of users says. Other fields are for others. */
 export const UserAnswer = z.object({
   active: z.boolean(),
-  roles: z.array(z.string().min(1).max(128)).max(1_000).optional(),
-  scopes: z.array(z.string().min(1).max(128)).max(1_000).optional(),
+  roles: Names.optional(),
+  scopes: Names.optional(),
 });
 export type UserAnswer = z.infer<typeof UserAnswer>;

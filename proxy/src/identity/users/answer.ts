@@ -51,13 +51,28 @@ export function withAnswer(held: HeldAnswer, principal: IdentifiedPrincipal): Id
   let made = held.principals.get(principal);
   if (made === undefined) {
     const { method, subject } = principal;
+    const headers = [
+      ...identityHeaders(method, subject, roles, scopes),
+      ...besides(principal.headers),
+    ];
     made = {
       ...principal,
       roles,
       scopes,
-      headers: identityHeaders(method, subject, roles, scopes),
+      headers,
     };
     held.principals.set(principal, made);
   }
   return made;
+}
+
+/** Names that {@link identityHeaders} gives. */
+const usual = new Set(["X-Auth-Method", "X-User-ID", "X-User-Roles", "X-User-Scopes"]);
+
+/** What else upstreams are told, the session for one. */
+function besides(headers: readonly string[]): string[] {
+  const found: string[] = [];
+  for (let index = 0; index + 1 < headers.length; index += 2)
+    if (!usual.has(headers[index]!)) found.push(headers[index]!, headers[index + 1]!);
+  return found;
 }

@@ -1,4 +1,4 @@
-import { messageOf } from "@tocsin/shared";
+import { messageOf, Refusal } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import type { UserPolicy } from "@tocsin/shared/contract";
 import type { Invalidations, Version } from "@tocsin/shared/invalidations";
@@ -129,8 +129,13 @@ export class Questions {
     this.#failing = true;
     // Once, not for each user: what becomes of requests stands in their own lines.
     log.warn(
-      { service: policy.service, cause: messageOf(error) },
+      { service: policy.service, cause: messageOf(causeOf(error)) },
       "the service of users does not tell",
     );
   }
+}
+
+/** A refusal is a code; what has happened stands behind it. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Refusal && error.cause !== undefined ? error.cause : error;
 }
