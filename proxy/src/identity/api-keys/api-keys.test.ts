@@ -1,7 +1,4 @@
-/**
- * API keys that must not be let in, and those that must. Every attack is a line in a list: who adds one to the gateway's worries adds
- * it here.
- */
+/** API keys that must be let in, and those that must not: each of these is a line of `test/security/hostile-keys.ts`. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { Refusal, silentLog } from "@tocsin/shared";
 import { digestOfKey, freshKey } from "@tocsin/shared/api-keys";
@@ -10,6 +7,7 @@ import { ApiKeyPolicy } from "@tocsin/shared/contract";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import { readHead } from "../../upstream/request-head.ts";
 import { kindOf, pass } from "../../upstream/fields.ts";
+import { ambiguousKeys, wrongKeys } from "../../../../test/security/hostile-keys.ts";
 import { createIdentity, type ConfigurableIdentity } from "../create.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { ApiKeyTable } from "./table.ts";
@@ -217,78 +215,9 @@ describe("what is used", () => {
 
 describe("hostile keys", () => {
   const key = freshKey(id);
-  const other = freshKey("zzzzzzzzzzzz");
-  const secret = key.slice(20, 63);
-  const checksum = key.slice(63);
-  const swapped = key
-    .split("")
-    .map((letter) =>
-      letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase(),
-    );
   beforeEach(() => table.set(entry([key])));
 
-  const invalid: readonly (readonly [string, string])[] = [
-    ["the right id with another secret", freshKey(id)],
-    ["a well-formed key of nobody's", other],
-    ["a key of nobody's with the right secret", key.replace(id, "zzzzzzzzzzzz")],
-    ["one character less", key.slice(0, -1)],
-    ["without its checksum", key.slice(0, 63)],
-    ["half of it", key.slice(0, 34)],
-    ["its secret alone", secret],
-    ["its id alone", id],
-    ["its prefix alone", "tocsin_"],
-    ["one character more", `${key}A`],
-    ["with padding", `${key}=`],
-    ["twice", `${key}${key}`],
-    ["twice, as a list", `${key}, ${key}`],
-    ["with a comma", `${key},`],
-    ["with another one behind it", `${key} ${other}`],
-    ["in quotes", `"${key}"`],
-    ["in single quotes", `'${key}'`],
-    ["in brackets", `<${key}>`],
-    ["with a scheme", `Bearer ${key}`],
-    ["with the name of the field", `x-api-key: ${key}`],
-    ["in base64", Buffer.from(key).toString("base64")],
-    ["in hexadecimal", Buffer.from(key).toString("hex")],
-    ["percent-encoded", `%74${key.slice(1)}`],
-    ["in the other case", swapped.join("")],
-    ["in upper case", key.toUpperCase()],
-    ["in lower case", key.toLowerCase()],
-    ["with another prefix", key.replace("tocsin_", "Tocsin_")],
-    ["with the prefix of somebody else", key.replace("tocsin_", "sk_live")],
-    ["with hyphens for underscores", key.replaceAll("_", "-")],
-    ["with a wrong checksum", `${key.slice(0, 63)}${checksum === "000000" ? "000001" : "000000"}`],
-    ["with the checksum of another", `${key.slice(0, 63)}${other.slice(63)}`],
-    [
-      "with a character changed",
-      `${key.slice(0, 40)}${key[40] === "A" ? "B" : "A"}${key.slice(41)}`,
-    ],
-    ["in plain base64", key.replaceAll(/[-_]/g, "+").replace("tocsin+", "tocsin_")],
-    ["with a letter that looks the same", key.replace("o", "\u00f8")],
-    [
-      "as the bytes of full-width letters",
-      Buffer.from("\uff54ocsin").toString("latin1") + key.slice(6),
-    ],
-    ["with a zero-width space", Buffer.from("\u200b").toString("latin1") + key],
-    ["with a soft hyphen", key.replace("_", "\u00ad_")],
-    ["with a no-break space", `\u00a0${key}`],
-    ["with a tab in it", `${key.slice(0, 30)}\t${key.slice(31)}`],
-    ["blank", ""],
-    ["one character", "x"],
-    ["a wildcard", "*"],
-    ["the right length, all zeros", "0".repeat(69)],
-    ["the hash that is stored", digestOfKey(key)],
-    ["the hash behind the id", `tocsin_${id}_${digestOfKey(key)}${checksum}`],
-    ["the id of the prototype", `tocsin___proto__xxxx_${secret}${checksum}`],
-    ["the id of a method", `tocsin_constructorx_${secret}${checksum}`],
-    ["16 KiB of it", key.repeat(237).slice(0, 16 * 1024)],
-    ["a megabyte", "x".repeat(1024 * 1024)],
-    ["JSON", JSON.stringify({ key })],
-    ["null", "null"],
-    ["SQL", "' OR '1'='1"],
-  ];
-
-  test.each(invalid)("%s is invalid, on optional routes too", async (_, text) => {
+  test.each(wrongKeys(key, id))("%s is invalid, on optional routes too", async (_, text) => {
     expect(text).not.toBe(key);
     for (const policy of [required, optional]) {
       const { outcome, passing } = await ask(["X-API-Key", text], policy);
@@ -297,21 +226,7 @@ describe("hostile keys", () => {
     }
   });
 
-  const malformed: readonly (readonly [string, readonly string[]])[] = [
-    ["two fields", ["X-API-Key", key, "X-API-Key", key]],
-    ["two fields in different case", ["X-API-Key", key, "x-api-key", key]],
-    ["a good one and a blank one", ["X-API-Key", key, "X-API-Key", ""]],
-    ["an underscore", ["X_API_KEY", key]],
-    ["another character for the hyphen", ["x.api.key", key]],
-    ["a second field with an underscore", ["x-api-key", key, "x_api-key", key]],
-    ["Connection names it", ["Connection", "X-API-Key", "X-API-Key", key]],
-    ["Connection names it among others", ["Connection", "close, x-api-key", "X-API-Key", key]],
-    ["Connection names it, and it is not there", ["Connection", "x-api-key"]],
-    ["a token too", ["Authorization", "Bearer abc", "X-API-Key", key]],
-    ["another scheme of Authorization too", ["X-API-Key", key, "Authorization", "Basic abc"]],
-  ];
-
-  test.each(malformed)("%s: a bad request, on optional routes too", async (_, fields) => {
+  test.each(ambiguousKeys(key))("%s: a bad request, on optional routes too", async (_, fields) => {
     for (const policy of [required, optional])
       expect(await outcome(fields, policy)).toBe("bad-request");
   });
