@@ -89,7 +89,7 @@ function filtersOf({ kind, subject, issuer, reason, all }: ListOptions): string 
   const given = Object.entries({ kind, subject, issuer, reason }).flatMap(([name, value]) =>
     value === undefined ? [] : [`&${name}=${encodeURIComponent(value)}`],
   );
-  return given.join("") + (all === true ? "&all=true" : "");
+  return given.join("") + (all === true ? "&active=all" : "");
 }
 
 function rowOf(revocation: RevocationView): string[] {

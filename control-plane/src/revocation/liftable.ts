@@ -1,40 +1,39 @@
-import { RevocationEntry, RevocationTarget, type Revocation } from "@tocsin/shared/contract";
+import { setImmediate } from "node:timers/promises";
+import {
+  RevocationTarget,
+  type LiftingEntry,
+  type Revocation,
+  type RevocationEntry,
+} from "@tocsin/shared/contract";
 import { epochKey, JournalUnavailable, type Journal } from "@tocsin/shared/journal";
-import { registerName } from "@tocsin/shared/revocations";
+import { readRevocation, registerName } from "@tocsin/shared/revocations";
 import { Declined } from "../problem.ts";
 
 /** What is to count again. */
 export interface Liftable {
   readonly target: RevocationTarget;
+  /** When the last order about it was given, in Unix milliseconds. */
+  readonly lastAt: number;
   /** When all that was ordered about it has ended by itself, in Unix seconds. */
   readonly expiresAt: number;
 }
 
-const slice = 5_000;
+/** Revocations that are read before others have their turn: a few milliseconds' worth. */
+const slice = 1_000;
 
 /**
- * Looks a revocation up in the journal, from its beginning to its end: no node holds whole entries in memory.
+ * Looks a revocation up in the journal, then all that was ordered about the same thing: no node holds whole entries in memory.
  *
+ * @param by the id of the lifting itself: that it is there already means that it is repeated
  * @param now Unix seconds
  * @throws Declined 404 when there is none of this id, 409 when it is not in force any more, 503 when the journal cannot be read
  */
-export async function findLiftable(journal: Journal, id: string, now: number): Promise<Liftable> {
-  let found: Revocation | undefined;
-  let liftedAt = 0;
-  /** Of everything that was revoked, when it ends; by what it is about, because the one that is looked for may come late. */
-  const ends = new Map<string, number>();
-  const hear = (item: Revocation) => {
-    const name = registerName(item);
-    ends.set(name, Math.max(ends.get(name) ?? 0, item.expiresAt));
-    if (item.id === id) found = item;
-  };
-  for await (const entry of entriesOf(journal)) {
-    if (entry.kind === "batch") for (const item of entry.items) hear(item);
-    else if (entry.kind === "lifting") {
-      if (found !== undefined && registerName(entry.target) === registerName(found))
-        liftedAt = Math.max(liftedAt, entry.at);
-    } else if (entry.kind !== "fingerprint-key" && entry.kind !== "fingerprints") hear(entry);
-  }
+export async function findLiftable(
+  journal: Journal,
+  id: string,
+  { by, now }: { readonly by: string; readonly now: number },
+): Promise<Liftable> {
+  const found = await find(journal, id);
   if (found === undefined)
     throw new Declined(404, "not-found", "There is no such revocation", {
       detail: `Found none with the id ${JSON.stringify(id)}; GET /v1/revocations lists them.`,
@@ -43,24 +42,61 @@ export async function findLiftable(journal: Journal, id: string, now: number): P
     throw new Declined(409, "not-liftable", "A revoked API key stays revoked", {
       detail: "Make another one: tocsin keys create.",
     });
-  if (liftedAt > (found.at ?? 0))
+  const name = registerName(found);
+  const at = found.at ?? 0;
+  let lastAt = at;
+  let { expiresAt } = found;
+  let lifting: LiftingEntry | undefined;
+  let isRepeated = false;
+  for await (const entry of entriesOf(journal)) {
+    if (entry.kind === "lifting") {
+      if (registerName(entry.target) !== name) continue;
+      if (entry.id === by) isRepeated = true;
+      else if (entry.at > at) lifting ??= entry;
+    }
+    for (const item of revocationsIn(entry)) {
+      if (registerName(item) !== name) continue;
+      lastAt = Math.max(lastAt, item.at ?? 0);
+      expiresAt = Math.max(expiresAt, item.expiresAt);
+    }
+  }
+  if (!isRepeated && lifting !== undefined)
     throw new Declined(409, "already-lifted", "It was lifted before", {
-      detail: `At ${new Date(liftedAt).toISOString()}.`,
+      detail: `At ${new Date(lifting.at).toISOString()}.`,
     });
-  if (found.expiresAt < now)
+  if (!isRepeated && found.expiresAt < now)
     throw new Declined(409, "expired", "It has ended by itself", {
       detail: `At ${new Date(found.expiresAt * 1000).toISOString()}.`,
     });
-  return {
-    target: RevocationTarget.parse(pick(found)),
-    expiresAt: ends.get(registerName(found))!,
-  };
+  return { target: RevocationTarget.parse(pick(found)), lastAt, expiresAt };
+}
+
+async function find(journal: Journal, id: string): Promise<Revocation | undefined> {
+  for await (const entry of entriesOf(journal)) {
+    const found = revocationsIn(entry).find((item) => item.id === id);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function revocationsIn(entry: RevocationEntry): readonly Revocation[] {
+  switch (entry.kind) {
+    case "batch":
+      return entry.items;
+    case "lifting":
+    case "fingerprints":
+    case "fingerprint-key":
+      return [];
+    default:
+      return [entry];
+  }
 }
 
 /** The fields that say what it is about. */
 function pick(revocation: Revocation): unknown {
   const fields = { ...revocation } as Record<string, unknown>;
-  for (const name of ["v", "id", "reason", "at", "expiresAt", "issuedBefore"]) delete fields[name];
+  for (const name of ["v", "id", "reason", "at", "expiresAt", "issuedBefore", "renewed"])
+    delete fields[name];
   return fields;
 }
 
@@ -68,13 +104,20 @@ async function* entriesOf(journal: Journal): AsyncGenerator<RevocationEntry> {
   try {
     for (let from = 1; ;) {
       let last = 0;
+      let read = 0;
       for await (const { key, body, sequence } of journal.read(from, slice)) {
         last = sequence;
         if (key === epochKey) continue;
-        const read = RevocationEntry.safeParse(jsonOf(body));
-        if (read.success) yield read.data;
+        const entry = entryOf(body);
+        if (entry === undefined) continue;
+        yield entry;
+        read += Math.max(1, revocationsIn(entry).length);
+        if (read < slice) continue;
+        await setImmediate();
+        read = 0;
       }
       if (last === 0) return;
+      await setImmediate();
       from = last + 1;
     }
   } catch (cause) {
@@ -83,10 +126,11 @@ async function* entriesOf(journal: Journal): AsyncGenerator<RevocationEntry> {
   }
 }
 
-function jsonOf(body: string): unknown {
+function entryOf(body: string): RevocationEntry | undefined {
   try {
-    return JSON.parse(body);
+    return readRevocation(body);
   } catch {
+    // Every proxy refused it: it revokes nothing.
     return undefined;
   }
 }

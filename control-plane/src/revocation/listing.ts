@@ -26,7 +26,7 @@ export interface RevocationFilter {
   readonly issuer?: string;
   /** A part of it, in whatever case. */
   readonly reason?: string;
-  /** Those that were lifted too. Default: only what is in force. */
+  /** Those that were lifted or have ended too. Default: only what is in force. */
   readonly all?: boolean;
 }
 
@@ -36,16 +36,16 @@ export const revocationFilters = {
   subject: "Only of this user.",
   issuer: "Only at this issuer.",
   reason: "Only where the reason has this in it, in whatever case.",
-  all: "true: those that were lifted too.",
+  active: "true: what is in force (default); all: what was lifted or has ended lately too.",
 };
 
 /** @throws Declined 400 when one of them is not understood */
 export function filterOf(query: Readonly<Record<string, unknown>>): { filter: RevocationFilter } {
-  const { kind, all } = query;
+  const { kind, active } = query;
   if (kind !== undefined && !kinds.some((known) => known === kind))
     throw unclear("kind", kind, kinds.join(", "));
-  if (all !== undefined && all !== "true" && all !== "false")
-    throw unclear("all", all, "true, false");
+  if (active !== undefined && active !== "true" && active !== "all")
+    throw unclear("active", active, "true, all");
   const text = (name: "subject" | "issuer" | "reason") => {
     const value = query[name];
     if (value === undefined) return {};
@@ -58,7 +58,7 @@ export function filterOf(query: Readonly<Record<string, unknown>>): { filter: Re
       ...text("subject"),
       ...text("issuer"),
       ...text("reason"),
-      all: all === "true",
+      all: active === "all",
     },
   };
 }
@@ -94,13 +94,14 @@ export async function pageOf(
 ): Promise<RevocationPage> {
   const { head } = await journal.head();
   const first = await firstOf(journal);
-  const since = clock.wall() / 1000 - toleranceSeconds;
+  const now = clock.wall() / 1000;
+  const since = now - toleranceSeconds;
   const revocations: RevocationView[] = [];
   let last = after;
   let entries = 0;
   for await (const recorded of journal.read(after + 1, maxEntries)) {
     for (const view of viewsOf(recorded, since, first, liftedAt))
-      if (fits(view, filter)) revocations.push(view);
+      if (fits(view, filter, now)) revocations.push(view);
     last = recorded.sequence;
     entries += 1;
     if (revocations.length >= limit) break;
@@ -115,9 +116,17 @@ async function firstOf(journal: Journal): Promise<Sequence> {
   return 1;
 }
 
-function fits(view: RevocationView, { kind, subject, issuer, reason, all }: RevocationFilter) {
+/** What has an end itself, whatever the clocks of issuers say. */
+const temporary: ReadonlySet<string> = new Set(["client", "signing-key", "api-key", "address"]);
+
+function fits(
+  view: RevocationView,
+  { kind, subject, issuer, reason, all }: RevocationFilter,
+  now: number,
+): boolean {
+  const hasEnded = temporary.has(view.kind) && (view.expiresAt ?? now) < now;
   return (
-    (all === true || view.liftedAt === undefined) &&
+    (all === true || (view.liftedAt === undefined && !hasEnded)) &&
     (kind === undefined || view.kind === kind) &&
     (subject === undefined || view.subject === subject) &&
     (issuer === undefined || view.issuer === issuer) &&

@@ -160,13 +160,18 @@ export class Revocations {
     { reason, operation: named, waitMs }: LiftOptions,
   ): Promise<OrderAnswer & { readonly lifted: RevocationTarget }> {
     const { clock, journal, lastChange } = this.#options;
-    const { target, expiresAt } = await findLiftable(journal, id, clock.wall() / 1000);
     const operation = named ?? randomUUID();
+    const by = revocationId(operation, undefined, JSON.stringify([id, reason]));
+    const { target, lastAt, expiresAt } = await findLiftable(journal, id, {
+      by,
+      now: clock.wall() / 1000,
+    });
     const entry: LiftingEntry = {
       v: protocolVersion,
       kind: "lifting",
-      id: revocationId(operation, undefined, JSON.stringify([id, reason])),
-      at: Math.max(clock.wall(), lastChange(target) + 1),
+      id: by,
+      // Behind all that it lifts, also where that was ordered by a clock that is ahead, and has not come here yet.
+      at: Math.max(clock.wall(), lastChange(target) + 1, lastAt + 1),
       lifts: id,
       target,
       expiresAt,
