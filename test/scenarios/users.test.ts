@@ -264,6 +264,45 @@ test("a proxy of several processes has applied a purge when each of them has", a
   }
 }, 60_000);
 
+test("a purge that the store has lost is in force all the same, on a proxy that never heard of it too", async () => {
+  await using stack = new AsyncDisposableStack();
+  const origin = stack.use(await startOrigin());
+  const service = stack.use(await startUserService());
+  const gateway = stack.use(
+    await startGateway("cluster", { config: config(origin, service), relays: true }),
+  );
+  const relay = gateway.relay("proxy-2");
+  const nats = gateway.nats!;
+  service.users.set("ada", { active: true });
+  const bearer = await token({ subject: "ada" });
+  const ask = async (proxy: number) =>
+    said(await gateway.ask("/plain/1", { token: bearer, proxy }));
+  for (const proxy of [0, 1]) await soon(async () => expect(await ask(proxy)).toBe(200));
+  const copy = join(stack.use(temporaryDirectory()).path, "copy");
+  await nats.copyStore(copy);
+  relay.refuse();
+  relay.cut();
+  service.users.set("ada", { active: false });
+  const purged = await gateway.tocsin("purge", "--user", "ada", "--wait", "300ms");
+  expect(purged.code).toBe(3);
+  await nats.kill();
+  await nats.restart({ restore: copy });
+  expect(await ask(0)).toBe("credential-revoked");
+  expect(await ask(1)).toBe(200);
+  const start = performance.now();
+  relay.pass();
+  await soon(async () => expect(await ask(1)).toBe("credential-revoked"), 20_000);
+  const took = performance.now() - start;
+  console.log(`a lost purge: in force ${took.toFixed(0)} ms after the proxy came back`);
+  // And it goes on: orders are proven on both.
+  service.users.set("ada", { active: true });
+  await soon(async () => {
+    const again = await gateway.tocsin("purge", "--user", "ada");
+    expect(again.stdout).toMatch(/^applied +2\/2 proxies/m);
+  }, 20_000);
+  expect([await ask(0), await ask(1)]).toEqual([200, 200]);
+}, 90_000);
+
 describe("a proxy that is cut off", () => {
   test("goes by what it knew for half a minute at most, and by the purge as soon as it is back", async () => {
     await using stack = new AsyncDisposableStack();

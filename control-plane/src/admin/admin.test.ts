@@ -190,6 +190,7 @@ test("while the journal does not answer, writes are 503 and nothing is half in f
   for (const [method, path, body] of [
     ["PUT", "/v1/config", other],
     ["POST", "/v1/revocations", { kind: "user", subject: "bob" }],
+    ["POST", "/v1/invalidations", { user: "bob" }],
     ["PUT", "/v1/services/users/instances/users-1", { url: "http://127.0.0.1:1" }],
   ] as const) {
     const answer = await node.call(method, path, body);

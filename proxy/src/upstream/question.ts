@@ -43,6 +43,9 @@ export async function putQuestion(
     ...headers,
     "User-Agent",
     "tocsin",
+    // Where the service is this gateway again, that is to be noticed.
+    "Via",
+    "1.1 tocsin",
   ]);
   if (body === undefined) return { status, body: new Uint8Array() };
   const bytes = await wholeOf(body, maxBytes);
