@@ -7,6 +7,7 @@ import { RevocationSet } from "@tocsin/shared/revocations";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startTestNode, type TestNode } from "../testing/node.ts";
 import { findLiftable } from "./liftable.ts";
+import { revocationId } from "./operation.ts";
 
 let stack: AsyncDisposableStack;
 let node: TestNode;
@@ -118,6 +119,11 @@ describe("a revocation that is lifted", () => {
     await journals.revocations.append({ key: "client", body: JSON.stringify(over) });
     expect((await lift("over")).json()).toMatchObject({ status: 409, code: "expired" });
   });
+});
+
+test("no id looks like an option of a command", () => {
+  for (let operation = 0; operation < 1_000; operation += 1)
+    expect(revocationId(String(operation), undefined, "")).toMatch(/^[A-Za-z0-9_][\w-]{23}$/);
 });
 
 test("looking one up among many gives way to others", async () => {

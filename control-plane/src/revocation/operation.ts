@@ -27,9 +27,11 @@ export function revocationId(
   content: string,
 ): string {
   const which = item === undefined ? operation : `${operation} ${item}`;
-  return (
-    digest(which).digest("base64url").slice(0, 16) + digest(content).digest("base64url").slice(0, 8)
-  );
+  const id =
+    digest(which).digest("base64url").slice(0, 16) +
+    digest(content).digest("base64url").slice(0, 8);
+  // Where it is typed behind a command, a hyphen in front would make it an option.
+  return id.replace(/^-/, "0");
 }
 
 /** What was ordered, in one spelling. A token has to be reduced before: it has several. */
