@@ -26,6 +26,8 @@ import { startProbes, type ProbeContents } from "./probes/probes.ts";
 import { createSidecar, type SidecarOptions } from "./sidecar/sidecar.ts";
 import { Findings } from "./state/findings.ts";
 import { startFleet } from "./state/fleet.ts";
+import { doorOf } from "./streams/door.ts";
+import { Standing } from "./streams/standing.ts";
 import { Streams } from "./streams/streams.ts";
 import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
 import type { MetricSamples } from "./telemetry/exposition.ts";
@@ -174,6 +176,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   });
   const streams = stack.use(new Streams(clock, (kind, end) => metrics.streamClosed(kind, end)));
   const websockets = new Census();
+  const isBlocked = doorOf(fleet.revocations);
   const findings = stack.use(
     new Findings({
       node,
@@ -257,6 +260,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       staleness: fleet.staleness,
       upstreams,
       websockets,
+      isBlocked,
       metrics,
       access,
       log,
@@ -307,7 +311,15 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   return {
     async listen(address) {
       listener = owned.use(
-        await startListener({ ...address, gate: () => gate, clock, log, metrics, streams }),
+        await startListener({
+          ...address,
+          gate: () => gate,
+          clock,
+          log,
+          metrics,
+          streams,
+          standing: new Standing(fleet.revocations, clock),
+        }),
       );
       await sidecar?.open(listener.address);
       return listener.address;

@@ -68,6 +68,12 @@ export const refusals = {
     level: "info",
     headers: { "www-authenticate": `${realm}, error="insufficient_scope"` },
   },
+  "address-blocked": {
+    status: 403,
+    title: "Your address is blocked",
+    fault: "client",
+    level: "info",
+  },
   "route-not-found": { status: 404, title: "No route matches", fault: "client", level: "info" },
   "method-not-allowed": {
     status: 405,

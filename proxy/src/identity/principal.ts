@@ -1,3 +1,4 @@
+import type { WallTime } from "@tocsin/shared";
 import type { Credential } from "@tocsin/shared/revocations";
 
 /** Whom a request speaks for. Made once per credential, when it is verified, and shared by all requests that carry it. */
@@ -23,6 +24,8 @@ export interface IdentifiedPrincipal {
   readonly client?: string;
   /** Unix seconds; Infinity: it does not expire. */
   readonly expiresAt: number;
+  /** From then on it does not count any more, as far as clocks may be off, in Unix milliseconds. Absent: from `expiresAt` on. */
+  readonly endsAt?: WallTime;
   /** What is asked of the revocations. */
   readonly credential: Credential;
   /** The identity headers for the upstream, as a flat list of names and values, built once. */

@@ -142,9 +142,10 @@ export class Tokens implements AsyncDisposable {
       client: claims.client,
       keyId,
     };
+    const endsAt = (claims.expiresAt + rules.toleranceSeconds) * 1000;
     return {
-      principal: principalOf(name, claims, credential),
-      endsAt: (claims.expiresAt + rules.toleranceSeconds) * 1000,
+      principal: { ...principalOf(name, claims, credential), endsAt },
+      endsAt,
       clearedAt: 0,
     };
   }

@@ -65,9 +65,10 @@ function faultIn(
   exchange: Exchange,
   request: IncomingMessage,
   connection: Connection,
-  { limits }: Gate,
+  { limits, isBlocked }: Gate,
 ): Refusal | undefined {
   const { head } = exchange;
+  if (isBlocked(exchange.clientAddress)) return new Refusal("address-blocked");
   const url = request.url ?? "";
   if (url.length > limits.uri) return new Refusal("uri-too-long");
   if (head.bytes > limits.headers) return new Refusal("headers-too-large");

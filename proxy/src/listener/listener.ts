@@ -7,7 +7,9 @@ import type { Exchange } from "../pipeline/exchange.ts";
 import type { Gate } from "../pipeline/gate.ts";
 import type { Reply } from "../pipeline/reply.ts";
 import { problemReply } from "../stages/explain.ts";
+import type { Standing } from "../streams/standing.ts";
 import { Streams } from "../streams/streams.ts";
+import { Recall } from "./recall.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
 import { admit } from "./admit.ts";
 import { bind } from "./bind.ts";
@@ -40,6 +42,8 @@ export interface ListenerOptions {
   };
   /** Where open WebSockets and event streams are known. Default: nobody asks. */
   readonly streams?: Streams;
+  /** Decides whether what is open may go on. Absent: it may. */
+  readonly standing?: Standing;
   /** Life of an idle connection. Default 75 000: longer than that of usual load balancers, so that they close first. */
   readonly keepAliveMs?: Milliseconds;
 }
@@ -72,6 +76,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const deadlines = new Deadlines(clock);
   const streams = options.streams ?? new Streams(clock, () => {});
   const responding = { clock, deadlines, streams };
+  const { standing } = options;
+  const recall = standing && new Recall({ clock, streams, standing });
   const connections = new Map<Socket, Connection>();
   const crowd = new Crowd();
   const keepAliveMs = options.keepAliveMs ?? 75_000;
@@ -194,6 +200,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     connection.newest = response;
     connection.active += 1;
     active += 1;
+    recall?.began(response);
     response.on("close", onClose);
     response.writeTimeoutMs = gate.limits.writeTimeoutMs;
     response.upgrade?.begin(exchange, connection);
@@ -255,6 +262,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     this.outflow?.stop();
     if (!this.abandoned) connection.active -= 1;
     active -= 1;
+    recall?.over(this);
     exchange.seat?.leave();
     if (!this.writableFinished && !this.switched) {
       if (exchange.code === undefined) exchange.aborted ??= new Aborted("client-gone");

@@ -15,6 +15,8 @@ export class ExchangeResponse extends ServerResponse {
   upgrade: Upgrade | undefined = undefined;
   /** It has become one. */
   switched = false;
+  /** It is an event stream, which ends in its own way. */
+  endsProperly = false;
   /** Watches that; there is one when the client did not take everything at once. */
   outflow: Outflow | undefined = undefined;
 

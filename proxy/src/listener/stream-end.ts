@@ -33,6 +33,9 @@ export function noteEnd(exchange: Exchange, end: StreamEnd): void {
     case "expired":
       exchange.code = "credential-expired";
       return;
+    case "blocked":
+      exchange.code = "address-blocked";
+      return;
     default:
       end satisfies never;
   }

@@ -31,6 +31,8 @@ export interface Engines {
   readonly upstreams: Upstreams;
   /** The WebSockets that are open, by whom they are counted for. */
   readonly websockets: Census;
+  /** Whether clients with this address are shut out. Absent: none are. */
+  readonly isBlocked?: Gate["isBlocked"];
   readonly metrics: Metrics;
   readonly access: AccessLog;
   readonly log: Log;
@@ -60,11 +62,15 @@ export function assemble(config: Config, engines: Engines): Gate {
     .through(authorize()) // Identified → Permitted
     .through(upgrade(engines.websockets))
     .into(forward(engines.upstreams, clock));
-  return gateOf(config, handle);
+  return gateOf(config, handle, engines.isBlocked);
 }
 
 /** What the listener needs of a config, with what handles its requests. */
-export function gateOf(config: Config, handle: Next<Received>): Gate {
+export function gateOf(
+  config: Config,
+  handle: Next<Received>,
+  isBlocked: Gate["isBlocked"] = () => false,
+): Gate {
   const { headers, uri, body, headersTimeout, bodyTimeout, writeTimeout, connectionsPerAddress } =
     config.listen.limits;
   return {
@@ -78,6 +84,7 @@ export function gateOf(config: Config, handle: Next<Received>): Gate {
       writeTimeoutMs: writeTimeout,
       connectionsPerAddress: connectionsPerAddress ?? Infinity,
     },
+    isBlocked,
     trusts: trust(config.listen.trustedProxies),
   };
 }
@@ -100,6 +107,7 @@ export function closedGate(engines: Pick<Engines, "metrics" | "access" | "log" |
       writeTimeoutMs: 60_000,
       connectionsPerAddress: Infinity,
     },
+    isBlocked: () => false,
     trusts: () => false,
   };
 }

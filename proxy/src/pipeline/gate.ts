@@ -22,6 +22,8 @@ export interface Gate {
     /** Connections that one client address may hold at the same time. Trusted peers may hold any number. */
     readonly connectionsPerAddress: number;
   };
+  /** Whether clients with this address are shut out. */
+  readonly isBlocked: (address: string) => boolean;
   /** Whether what a peer says about the client is believed. */
   readonly trusts: (address: string) => boolean;
 }

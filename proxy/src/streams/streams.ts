@@ -1,4 +1,5 @@
-import type { Cancel, Clock, Milliseconds } from "@tocsin/shared";
+import type { Cancel, Clock, Milliseconds, WallTime } from "@tocsin/shared";
+import type { Credential } from "@tocsin/shared/revocations";
 
 /** What is open for long because it never ends by itself. */
 export type StreamKind = "websocket" | "event-stream";
@@ -24,7 +25,9 @@ export type StreamEnd =
   /** What it was let in with was taken back. */
   | "revoked"
   /** What it was let in with is over. */
-  | "expired";
+  | "expired"
+  /** Its address was shut out. */
+  | "blocked";
 
 /** Whom a stream speaks for, as far as that is known. */
 export interface StreamPrincipal {
@@ -36,6 +39,10 @@ export interface StreamPrincipal {
   readonly client?: string;
   /** Unix seconds. */
   readonly expiresAt?: number;
+  /** From then on it does not count any more, as far as clocks may be off, in Unix milliseconds. Absent: from `expiresAt` on. */
+  readonly endsAt?: WallTime;
+  /** What is asked of the revocations. */
+  readonly credential?: Credential;
 }
 
 /** One open stream. */
@@ -61,6 +68,8 @@ export interface Stream {
 export const goingAway = 1001;
 /** For a WebSocket whose credential does not count any more. In the range for private use (RFC 6455 §7.4.2), after the status 401. */
 export const unauthorized = 4401;
+/** For one whose address was shut out, after the status 403. */
+export const forbidden = 4403;
 
 /** How often some are closed while all are, in milliseconds. */
 const paceMs: Milliseconds = 20;
