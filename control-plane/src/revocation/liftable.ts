@@ -20,6 +20,8 @@ export interface Liftable {
 
 /** Revocations that are read before others have their turn: a few milliseconds' worth. */
 const slice = 1_000;
+/** Entries that are asked for at once: each may have a thousand revocations. */
+const page = 200;
 
 /**
  * Looks a revocation up in the journal, then all that was ordered about the same thing: no node holds whole entries in memory.
@@ -102,10 +104,10 @@ function pick(revocation: Revocation): unknown {
 
 async function* entriesOf(journal: Journal): AsyncGenerator<RevocationEntry> {
   try {
+    let read = 0;
     for (let from = 1; ;) {
       let last = 0;
-      let read = 0;
-      for await (const { key, body, sequence } of journal.read(from, slice)) {
+      for await (const { key, body, sequence } of journal.read(from, page)) {
         last = sequence;
         if (key === epochKey) continue;
         const entry = entryOf(body);
@@ -117,7 +119,6 @@ async function* entriesOf(journal: Journal): AsyncGenerator<RevocationEntry> {
         read = 0;
       }
       if (last === 0) return;
-      await setImmediate();
       from = last + 1;
     }
   } catch (cause) {
