@@ -318,7 +318,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
           log,
           metrics,
           streams,
-          standing: new Standing(fleet.revocations, clock),
+          standing: new Standing(fleet.revocations, clock, isBlocked),
         }),
       );
       await sidecar?.open(listener.address);

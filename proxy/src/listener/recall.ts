@@ -84,12 +84,13 @@ export class Recall implements Disposable {
 
   #endExpired(): void {
     const { standing, streams } = this.#options;
+    const { now } = standing;
     for (const stream of streams) {
-      const ending = standing.byTime(stream.principal);
+      const ending = standing.byTime(stream.principal, now);
       if (ending !== undefined) stream.close(codeOf(ending), ending);
     }
     for (const response of this.#open) {
-      const ending = standing.byTime(response.exchange!.principal);
+      const ending = standing.byTime(response.exchange!.principal, now);
       if (ending !== undefined) end(response, ending);
     }
   }

@@ -1,4 +1,4 @@
-import { Refusal, type Clock } from "@tocsin/shared";
+import { Refusal, type Clock, type WallTime } from "@tocsin/shared";
 import type { RevocationSet } from "@tocsin/shared/revocations";
 import type { StreamPrincipal } from "./streams.ts";
 
@@ -9,25 +9,31 @@ export type Ending = "revoked" | "expired" | "blocked";
 export class Standing {
   readonly #revocations: RevocationSet;
   readonly #clock: Clock;
+  readonly #isBlocked: (address: string) => boolean;
 
-  constructor(revocations: RevocationSet, clock: Clock) {
+  /** @param isBlocked whether an address is shut out */
+  constructor(revocations: RevocationSet, clock: Clock, isBlocked: (address: string) => boolean) {
     this.#revocations = revocations;
     this.#clock = clock;
+    this.#isBlocked = isBlocked;
+  }
+
+  get now(): WallTime {
+    return this.#clock.wall();
   }
 
   /** Whether it was taken back. @returns undefined: it was not */
   of(principal: StreamPrincipal | undefined, clientAddress: string): Ending | undefined {
-    const revocations = this.#revocations;
-    if (revocations.addresses > 0 && revocations.blocks(clientAddress)) return "blocked";
+    if (this.#isBlocked(clientAddress)) return "blocked";
     const credential = principal?.credential;
-    return credential !== undefined && revocations.has(credential) ? "revoked" : undefined;
+    return credential !== undefined && this.#revocations.has(credential) ? "revoked" : undefined;
   }
 
-  /** The same as far as the time alone decides: quicker asked. */
-  byTime(principal: StreamPrincipal | undefined): Ending | undefined {
+  /** The same as far as the time alone decides: quicker asked. @param now see {@link now} */
+  byTime(principal: StreamPrincipal | undefined, now: WallTime): Ending | undefined {
     if (principal?.expiresAt === undefined) return undefined;
     const { expiresAt, endsAt = expiresAt * 1_000 } = principal;
-    return this.#clock.wall() >= endsAt ? "expired" : undefined;
+    return now >= endsAt ? "expired" : undefined;
   }
 
   /** Calls back when {@link of} may say more than before. Returns how to stop it. */

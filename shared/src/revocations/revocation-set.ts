@@ -67,6 +67,11 @@ export class RevocationSet {
     return this.#temporary.addresses.size;
   }
 
+  /** Grows whenever {@link blocks} may say something else than before. */
+  get addressVersion(): number {
+    return this.#temporary.addressVersion;
+  }
+
   /** Tokens and names held. */
   get size(): number {
     return this.#generations.size + this.#marks.size;

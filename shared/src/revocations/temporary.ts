@@ -12,6 +12,8 @@ const those: ReadonlySet<string | undefined> = new Set([
 /** What has an end itself: clients, keys and addresses. It ends when the time is told, and is forgotten much later. */
 export class Temporary {
   readonly addresses = new AddressBlocks();
+  /** Grows whenever another address may be shut out than before, or let in. */
+  addressVersion = 0;
   #now = 0;
   #nextEnd = Infinity;
 
@@ -25,6 +27,7 @@ export class Temporary {
     if (!those.has(namespace)) return;
     if (until >= this.#now) this.#nextEnd = Math.min(this.#nextEnd, until);
     if (namespace !== namespaces.address) return;
+    this.addressVersion += 1;
     if (until < 0) this.addresses.delete(name);
     else this.addresses.set(name, until);
   }
@@ -34,6 +37,7 @@ export class Temporary {
     const isAsBefore = now >= this.#now && now <= this.#nextEnd;
     this.#now = now;
     if (isAsBefore) return false;
+    this.addressVersion += 1;
     this.#nextEnd = Infinity;
     for (const namespace of those)
       for (const until of marks.moments(namespace))
