@@ -121,6 +121,47 @@ describe("a revocation that is lifted", () => {
   });
 });
 
+test.each([
+  { kind: "user", subject: "x", issuer: "\0address" },
+  { kind: "user", subject: "web", issuer: "\0client" },
+  { kind: "signing-key", issuer: "me", kid: "a\0b" },
+  { kind: "signing-key", issuer: "me\0a", kid: "b" },
+  { kind: "issuer", issuer: "me\0" },
+  { kind: "client", clientId: "\0" },
+])(
+  "a name that could be taken for another kind of name is no order, and no entry: %j",
+  async (order) => {
+    const answer = await revoke(order);
+    expect([answer.status, answer.json()]).toMatchObject([422, { code: "validation-failed" }]);
+    expect(await entries()).toEqual([]);
+    const entry = { v: 1, id: "r", at: 1, expiresAt: 4e9, issuedBefore: 1, ...order };
+    expect(RevocationEntry.safeParse(entry).success).toBe(false);
+  },
+);
+
+test("an entry whose block is none, or in another spelling, is refused by whoever reads it", () => {
+  const entry = (cidr: string) => ({ v: 1, kind: "address", id: "r", at: 1, cidr, expiresAt: 4e9 });
+  expect(RevocationEntry.safeParse(entry("10.0.0.0/8")).success).toBe(true);
+  for (const cidr of [
+    "x",
+    "10.0.0.0",
+    "10.1.2.3/8",
+    "2001:DB8::/64",
+    "10.0.0.0/8 ",
+    "::ffff:10.0.0.0/104",
+  ])
+    expect(RevocationEntry.safeParse(entry(cidr)).success).toBe(false);
+  const set = new RevocationSet();
+  const key = Buffer.from(set.key).toString("base64url");
+  const users: [string, string, number, number][] = [
+    ["x", "\0address", 4e9, 4e9],
+    ["10.0.0.0/8", "\0address", 4e9, 4e9],
+  ];
+  set.apply(RevocationEntry.parse({ v: 1, kind: "fingerprints", key, tokens: "", users }), 0);
+  expect(set.blocks("10.1.1.1")).toBe(true);
+  expect(RevocationSet.restore(set.dump()).blocks("10.1.1.1")).toBe(true);
+});
+
 test("no id looks like an option of a command", () => {
   for (let operation = 0; operation < 1_000; operation += 1)
     expect(revocationId(String(operation), undefined, "")).toMatch(/^[A-Za-z0-9_][\w-]{23}$/);

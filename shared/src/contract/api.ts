@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { Name } from "../names.ts";
 import { InstanceUrl } from "./service.ts";
-import { UnixSeconds } from "./entries.ts";
+import { RevocableName, UnixSeconds } from "./entries.ts";
 import { JournalReport } from "./messages.ts";
 import { Duration } from "./units.ts";
 
@@ -67,7 +67,7 @@ const operation = z
   .optional()
   .describe("Repeating an order with the same operation has one effect.");
 
-const name = z.string().min(1).max(512);
+const name = RevocableName;
 const untilLifted = UnixSeconds.optional().describe("Unix seconds. Default: until it is lifted.");
 
 /** The forms of a revocation, each with what else stands beside them. */
@@ -87,7 +87,7 @@ const revocationForms = <More extends z.ZodRawShape>(more: More) =>
         z.strictObject({
           kind: z.literal("user"),
           subject: z.string().min(1).max(512),
-          issuer: z.string().min(1).max(512).optional(),
+          issuer: name.optional(),
           issuedBefore: UnixSeconds.optional().describe(
             "Unix seconds; default now. A token issued in that very second is revoked.",
           ),

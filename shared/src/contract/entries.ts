@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { apiKeyIdPattern } from "../api-keys/id.ts";
+import { isBlock } from "../revocations/address-blocks.ts";
 import { Name } from "../names.ts";
 import { protocolVersion } from "./messages.ts";
 
@@ -185,8 +186,12 @@ export const VerdictEntry = z.strictObject({
 });
 export type VerdictEntry = z.infer<typeof VerdictEntry>;
 
-/** A name that can be revoked. */
-const RevocableName = z.string().min(1).max(512);
+/** A name that can be revoked. Without NUL, which keeps names apart where several are one text, and kinds of names from issuers. */
+export const RevocableName = z
+  .string()
+  .min(1)
+  .max(512)
+  .regex(/^[^\0]*$/, { error: "has a NUL, which no issuer, client or key has in its name" });
 
 const revocationBase = {
   v,
@@ -217,7 +222,7 @@ export const UserRevocation = z.strictObject({
   kind: z.literal("user"),
   subject: z.string().min(1).max(512),
   /** Absent: at every issuer. */
-  issuer: z.string().min(1).max(512).optional(),
+  issuer: RevocableName.optional(),
   /** A token whose `iat` is not greater than this is revoked: one issued in that very second too. */
   issuedBefore: UnixSeconds,
   /** When the last such token will have expired. */
@@ -272,7 +277,7 @@ export const AddressRevocation = z.strictObject({
   ...revocationBase,
   kind: z.literal("address"),
   /** In its one spelling, see `cidrOf`. */
-  cidr: z.string().min(1).max(64),
+  cidr: z.string().min(1).max(64).refine(isBlock, { error: "is not the one spelling of a block" }),
   expiresAt: UnixSeconds,
 });
 

@@ -42,6 +42,15 @@ export function cidrOf(text: string): Cidr {
   return `${textOf(network, bits)}/${length}`;
 }
 
+/** Whether a text is a block in its one spelling. */
+export function isBlock(text: string): boolean {
+  try {
+    return cidrOf(text) === text;
+  } catch {
+    return false;
+  }
+}
+
 /** How many leading bits the addresses of a block have in common, and of how many. */
 export function prefixOf(cidr: Cidr): { readonly length: number; readonly of: 32 | 128 } {
   return { length: Number(cidr.slice(cidr.indexOf("/") + 1)), of: cidr.includes(":") ? 128 : 32 };
@@ -68,7 +77,10 @@ export class AddressBlocks {
    * @param until Unix seconds, the last one that it holds in. Default: for ever
    */
   set(cidr: Cidr, until = Infinity): void {
-    const { bits, length, key } = networkOf(cidr);
+    const network = networkOf(cidr);
+    // Nobody comes from what is no block. To throw here would be to refuse all the rest of a dump.
+    if (network === undefined) return;
+    const { bits, length, key } = network;
     const family = this.#families[bits];
     let networks = family.get(length);
     if (networks === undefined) family.set(length, (networks = new Map()));
@@ -77,7 +89,9 @@ export class AddressBlocks {
   }
 
   delete(cidr: Cidr): void {
-    const { bits, length, key } = networkOf(cidr);
+    const network = networkOf(cidr);
+    if (network === undefined) return;
+    const { bits, length, key } = network;
     const networks = this.#families[bits].get(length);
     if (networks?.delete(key) !== true) return;
     this.#size -= 1;
@@ -98,10 +112,10 @@ export class AddressBlocks {
   }
 }
 
-function networkOf(cidr: Cidr): { bits: 32 | 128; length: number; key: Key } {
+function networkOf(cidr: Cidr): { bits: 32 | 128; length: number; key: Key } | undefined {
   const slash = cidr.indexOf("/");
   const parsed = parse(cidr.slice(0, slash));
-  if (parsed === undefined) throw new RangeError(`not a block: ${JSON.stringify(cidr)}`);
+  if (parsed === undefined) return undefined;
   const length = Number(cidr.slice(slash + 1));
   return { bits: parsed.bits, length, key: keyOf(parsed, length) };
 }
