@@ -27,7 +27,7 @@ describe("with a fleet", () => {
     const byId = await tocsin(token, { environment });
     expect(JSON.parse(byId.stdout)).toMatchObject({ applied: { expected: 1, count: 1 } });
     const list = await tocsin(["revocations", "list"], { environment });
-    expect(list.stdout).toMatch(/user +ada +any .*left\n/);
+    expect(list.stdout).toMatch(/user +ada +any .*left +\S+\n/);
     expect(list.stdout).toMatch(/token +id-1 +me /);
     const proxies = await tocsin(["proxies", "list"], { environment });
     expect(proxies.stdout).toMatch(/^edge-1 +1\.2\.3 +live /m);
