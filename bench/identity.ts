@@ -142,7 +142,7 @@ async function cold(algorithm: string): Promise<number> {
       await Promise.all(
         exchanges
           .slice(at, at + 20)
-          .map((exchange) => identity.identify(exchange, { ...policy, via: ["jwt"] })),
+          .map(async (exchange) => identity.identify(exchange, { ...policy, via: ["jwt"] })),
       );
     times.push((cpuMicros() - from) / count);
   }
