@@ -317,6 +317,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       const closed = stop();
       cut();
       await closed;
+      recall?.[Symbol.dispose]();
       deadlines.close();
     }),
   };
