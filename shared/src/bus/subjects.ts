@@ -2,7 +2,7 @@
  * Every subject on the bus, in one place. Who may say and hear which of them stands in `nats.conf`.
  * The subject token is the identity: the NATS user of service `orders` may publish `tocsin.v1.register.orders.*` and no other service's.
  */
-import type { JournalKey, JournalName, OperationId } from "../journal/journal.ts";
+import type { JournalKey, JournalName, OperationId, StreamName } from "../journal/journal.ts";
 import {
   assertName,
   isName,
@@ -15,8 +15,8 @@ const root = "tocsin.v1";
 
 export const subjects = {
   /** Ingest of a journal; the control plane alone may publish. */
-  log: (journal: JournalName, key: JournalKey) => `${root}.log.${journal}.${assertKey(key)}`,
-  logs: (journal: JournalName) => `${root}.log.${journal}.>`,
+  log: (journal: StreamName, key: JournalKey) => `${root}.log.${journal}.${assertKey(key)}`,
+  logs: (journal: StreamName) => `${root}.log.${journal}.>`,
   /** Where the server republishes what a journal recorded; nobody may publish. */
   feed: (journal: JournalName) => `${root}.feed.${journal}.>`,
   feedPrefix: (journal: JournalName) => `${root}.feed.${journal}.`,

@@ -28,6 +28,7 @@ export {
   NewApiKey,
   RotateApiKey,
 } from "./api-key-api.ts";
+export { auditOutcomes, AuditPage, AuditRecord, AuditTarget, AuditView } from "./audit.ts";
 export { ApiKeyPolicy } from "./api-keys.ts";
 export { UserAbsence, UserAnswer, UserPolicy } from "./users.ts";
 export { InvalidationEntry, InvalidationOrder, laterSelectors } from "./invalidations.ts";

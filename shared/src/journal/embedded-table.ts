@@ -45,7 +45,7 @@ interface Row {
 }
 
 export function journalTable(database: DatabaseSync, definition: JournalDefinition): JournalTable {
-  const { name, keep, maxAgeMs } = definition;
+  const { name, keep, maxAgeMs, maxEntries } = definition;
   // An epoch is the life of one database: numbers of another one, an empty one above all, cannot be mistaken for these.
   const epoch = `${BigInt(`0x${randomBytes(8).toString("hex")}`).toString(36)}.0`;
   database
@@ -132,6 +132,7 @@ export function journalTable(database: DatabaseSync, definition: JournalDefiniti
     },
     prune(now) {
       deleteOperations.run(name, now - operationMemoryMs);
+      if (maxEntries !== undefined) deleteBelow.run(name, head().head - maxEntries + 1);
       if (maxAgeMs === undefined) return;
       const young = selectYoung.get(name, now - maxAgeMs) as { sequence: number } | undefined;
       deleteBelow.run(name, young?.sequence ?? head().head + 1);

@@ -16,7 +16,7 @@ import { expect, test } from "vitest";
 import { createEmbeddedBus } from "../bus/embedded.ts";
 import { systemClock, type Clock } from "../time.ts";
 import { openEmbeddedStore } from "./embedded.ts";
-import { journalNames, journals, type Recorded } from "./journal.ts";
+import { auditLog, journalNames, journals, type Recorded } from "./journal.ts";
 
 async function temporary() {
   const path = await mkdtemp(join(tmpdir(), "tocsin-embedded-"));
@@ -175,6 +175,40 @@ test("an entry of a log is forgotten at its age and not before; numbers go on; k
   expect((await revocations.head()).head).toBe(2);
   expect(await revocations.append({ key: "token", body: "3" })).toMatchObject({ sequence: 3 });
   expect(await bodies(catalogue.read(1, 10))).toEqual(["kept"]);
+});
+
+test("the audit is kept and read back, is told to nobody, and holds no more than it may", async () => {
+  await using directory = await temporary();
+  const ticks: (() => void)[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    every(_interval, run) {
+      ticks.push(run);
+      return () => {};
+    },
+  };
+  const bus = createEmbeddedBus();
+  const heard: string[] = [];
+  await using listening = await bus.subscribe(
+    "tocsin.v1.feed.>",
+    ({ subject }) => void heard.push(subject),
+  );
+  void listening;
+  const small = { ...auditLog, maxEntries: 3 };
+  {
+    await using store = await openEmbeddedStore(directory.path, { bus, clock, audit: small });
+    for (const body of ["1", "2", "3", "4", "5"]) await store.audit.append({ key: "record", body });
+    await store.audit.append({ key: "record", body: "6" }, { operation: "six" });
+    await store.audit.append({ key: "record", body: "6 again" }, { operation: "six" });
+    for (const tick of ticks) tick();
+    expect(await bodies(store.audit.read(1, 10))).toEqual(["4", "5", "6"]);
+    await store.journals.catalogue.append({ key: "a", body: "behind it" });
+    await eventually("heard", () => heard.length > 0);
+  }
+  expect(heard).toEqual(["tocsin.v1.feed.catalogue.a"]);
+  await using again = await open(directory.path, clock);
+  expect(await bodies(again.audit.read(1, 10))).toEqual(["4", "5", "6"]);
+  expect((await again.audit.head()).head).toBe(6);
 });
 
 test("what was accepted before the end is durable, what comes after is refused", async () => {

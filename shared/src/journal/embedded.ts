@@ -11,6 +11,8 @@ import { journalTable, type JournalTable } from "./embedded-table.ts";
 import { createWriter, type Writer } from "./embedded-writer.ts";
 import { feedHeaders, recordedOf } from "./feed.ts";
 import {
+  auditLog,
+  hasFeed,
   journals,
   JournalUnavailable,
   type Appended,
@@ -22,7 +24,9 @@ import {
   type JournalKey,
   type JournalName,
   type Journals,
+  type Ledger,
   type NamedJournal,
+  type NamedStream,
   type Recorded,
   type Sequence,
 } from "./journal.ts";
@@ -36,10 +40,13 @@ export interface EmbeddedStoreOptions {
   readonly random?: Random;
   /** Other definitions than the fleet's, for tests of ages. */
   readonly definitions?: Readonly<Record<JournalName, NamedJournal>>;
+  /** The same of the audit. */
+  readonly audit?: NamedStream;
 }
 
 export interface EmbeddedStore extends AsyncDisposable {
   readonly journals: Journals;
+  readonly audit: Ledger;
 }
 
 /** How often too old entries are looked for, in milliseconds. */
@@ -61,7 +68,10 @@ export async function openEmbeddedStore(
   const disk = openDatabase(directory);
   const memory = openDatabase(":memory:");
   const writers = { disk: createWriter(disk), memory: createWriter(memory) };
-  const definitions: readonly NamedJournal[] = Object.values(options.definitions ?? journals);
+  const definitions: readonly NamedStream[] = [
+    ...Object.values(options.definitions ?? journals),
+    options.audit ?? auditLog,
+  ];
   const opened = definitions.map((definition) => {
     const database = definition.storage === "disk" ? disk : memory;
     const table = journalTable(database, definition);
@@ -81,10 +91,12 @@ export async function openEmbeddedStore(
       options.log?.warn({ error }, "journal could not forget old entries");
     }
   });
+  const { audit, ...fleet } = Object.fromEntries(
+    opened.map(({ journal }) => [journal.definition.name, journal]),
+  ) as unknown as Journals & { readonly audit: Ledger };
   return {
-    journals: Object.fromEntries(
-      opened.map(({ journal }) => [journal.definition.name, journal]),
-    ) as unknown as Journals,
+    journals: fleet,
+    audit,
     [Symbol.asyncDispose]: once(() => {
       stopPruning();
       for (const writer of Object.values(writers)) writer.close();
@@ -96,14 +108,14 @@ export async function openEmbeddedStore(
 }
 
 class EmbeddedJournal implements Journal {
-  readonly definition: NamedJournal;
+  readonly definition: NamedStream;
   readonly #table: JournalTable;
   readonly #writer: Writer;
   readonly #options: EmbeddedStoreOptions;
   #closed = false;
 
   constructor(
-    definition: NamedJournal,
+    definition: NamedStream,
     table: JournalTable,
     writer: Writer,
     options: EmbeddedStoreOptions,
@@ -168,8 +180,9 @@ class EmbeddedJournal implements Journal {
     }
   }
 
-  follow(onEntry: (entry: Recorded) => void): Promise<AsyncDisposable> {
+  async follow(onEntry: (entry: Recorded) => void): Promise<AsyncDisposable> {
     const { name } = this.definition;
+    if (!hasFeed(name)) throw new Error(`the log ${name} has no feed`);
     return this.#options.bus.subscribe(subjects.feed(name), (message) => {
       const entry = recordedOf(name, message);
       if (entry !== undefined) onEntry(entry);
@@ -188,8 +201,10 @@ class EmbeddedJournal implements Journal {
   readonly [Symbol.asyncDispose] = once(() => this.close());
 
   #tell(recorded: Recorded): void {
+    const { name } = this.definition;
+    if (!hasFeed(name)) return;
     this.#options.bus.publish(
-      subjects.feedPrefix(this.definition.name) + recorded.key,
+      subjects.feedPrefix(name) + recorded.key,
       recorded.body,
       feedHeaders(recorded),
     );

@@ -1,5 +1,6 @@
 export { recordedOf } from "./feed.ts";
 export {
+  auditLog,
   epochKey,
   JournalConflict,
   JournalMisconfigured,
@@ -19,7 +20,9 @@ export type {
   JournalKey,
   JournalName,
   Journals,
+  Ledger,
   NamedJournal,
+  NamedStream,
   OperationId,
   Recorded,
   Sequence,

@@ -26,6 +26,8 @@ export interface JournalDefinition {
   readonly storage: "disk" | "memory";
   /** Age at which entries of a log may be forgotten, in milliseconds. Undefined: never. */
   readonly maxAgeMs?: number;
+  /** How many entries of a log are kept at most; the oldest go. Undefined: all of them. */
+  readonly maxEntries?: number;
 }
 
 const day = 86_400_000;
@@ -45,6 +47,26 @@ export const journals = {
 export type JournalName = keyof typeof journals;
 export const journalNames = Object.keys(journals) as JournalName[];
 
+/**
+ * Who ordered what. Control planes alone write and read it: it has no feed, and is no journal of the fleet. Kept a quarter of a year, and
+ * of a flood the last million.
+ */
+export const auditLog = {
+  name: "audit",
+  keep: "log",
+  storage: "disk",
+  maxAgeMs: 90 * day,
+  maxEntries: 1_000_000,
+} as const satisfies JournalDefinition;
+
+/** Everything that has a stream of its own in the store. */
+export type StreamName = JournalName | typeof auditLog.name;
+
+/** Whether what is recorded is told to everybody who listens. */
+export function hasFeed(stream: StreamName): stream is JournalName {
+  return stream !== auditLog.name;
+}
+
 export function ofEachJournal<T>(make: (journal: JournalName) => T): Record<JournalName, T> {
   return Object.fromEntries(journalNames.map((name) => [name, make(name)])) as Record<
     JournalName,
@@ -54,6 +76,9 @@ export function ofEachJournal<T>(make: (journal: JournalName) => T): Record<Jour
 
 /** A journal whose name stands in the table above: it has subjects of its own on the bus. */
 export type NamedJournal = JournalDefinition & { readonly name: JournalName };
+
+/** A journal, or another log that is kept in the same place. */
+export type NamedStream = JournalDefinition & { readonly name: StreamName };
 
 /** The key of entries by which a journal says that it is another history from here on ({@link Journal.renew}). Tables never see them. */
 export const epochKey: JournalKey = "epoch";
@@ -88,6 +113,9 @@ export interface AppendOptions {
   readonly expected?: Sequence;
   readonly signal?: AbortSignal;
 }
+
+/** A log that is kept and read back, and that nobody follows. */
+export type Ledger = Pick<Journal, "append" | "read" | "head" | typeof Symbol.asyncDispose>;
 
 export interface Journal extends AsyncDisposable {
   readonly definition: JournalDefinition;

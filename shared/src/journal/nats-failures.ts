@@ -1,7 +1,7 @@
 import { BusUnavailable } from "../bus/bus.ts";
 import { messageOf } from "../lifetime.ts";
 import { isJetStreamError, JetStreamError } from "./jetstream.ts";
-import { JournalMisconfigured, JournalUnavailable, type JournalName } from "./journal.ts";
+import { JournalMisconfigured, JournalUnavailable, type StreamName } from "./journal.ts";
 
 /** Whether trying again can help. */
 export function mayPass(error: unknown): boolean {
@@ -24,12 +24,7 @@ export function mayHaveHappened(error: unknown): boolean {
  *
  * @param recorded `no`: it is certain that nothing was written
  */
-export function inWords(
-  journal: JournalName,
-  what: string,
-  error: unknown,
-  recorded?: "no",
-): Error {
+export function inWords(journal: StreamName, what: string, error: unknown, recorded?: "no"): Error {
   const certainty = recorded === undefined ? {} : { recorded };
   if (isJetStreamError(error, "notEnabled", "notEnabledForAccount"))
     return new JournalMisconfigured(

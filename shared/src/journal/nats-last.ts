@@ -2,7 +2,7 @@ import type { NatsBus } from "../bus/nats.ts";
 import { isOperationId } from "../bus/subjects.ts";
 import type { Milliseconds } from "../time.ts";
 import { operationHeader } from "./feed.ts";
-import type { JournalName, OperationId, Sequence } from "./journal.ts";
+import type { StreamName, OperationId, Sequence } from "./journal.ts";
 import { call } from "./jetstream.ts";
 import { streamName } from "./nats-stream.ts";
 
@@ -19,7 +19,7 @@ export interface LastMessage {
 /** The last message under a subject, from the leader of the stream. @throws JetStreamError `noMessageFound` when there is none */
 export async function lastMessage(
   bus: NatsBus,
-  journal: JournalName,
+  journal: StreamName,
   subject: string,
   attempt: { readonly timeoutMs: Milliseconds; readonly signal?: AbortSignal },
 ): Promise<LastMessage> {

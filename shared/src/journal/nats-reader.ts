@@ -4,7 +4,7 @@ import { operationHeader } from "./feed.ts";
 import {
   JournalUnavailable,
   type Head,
-  type JournalName,
+  type StreamName,
   type Recorded,
   type Sequence,
 } from "./journal.ts";
@@ -30,7 +30,7 @@ const options = { timeoutMs: patienceMs };
  */
 export async function* readStream(
   bus: NatsBus,
-  journal: JournalName,
+  journal: StreamName,
   from: Sequence,
   limit: number,
   headOf: () => Promise<Head>,
@@ -145,7 +145,7 @@ function positionOf(message: NatsMessage): Position | undefined {
 }
 
 function recorded(
-  journal: JournalName,
+  journal: StreamName,
   message: NatsMessage,
   sequence: Sequence,
   epoch: string,

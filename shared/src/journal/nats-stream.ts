@@ -6,11 +6,12 @@
  */
 import { subjects } from "../bus/subjects.ts";
 import {
+  hasFeed,
   HistoryEntry,
   JournalMisconfigured,
   type Epoch,
-  type JournalName,
-  type NamedJournal,
+  type NamedStream,
+  type StreamName,
 } from "./journal.ts";
 
 /** The part of a stream's configuration that this program sets or looks at. Spans of time in nanoseconds. */
@@ -51,12 +52,12 @@ const nanosecondsPerMs = 1_000_000;
 /** Longer than any writer goes on trying; the server keeps this many minutes of ids in memory. */
 const duplicateWindowMs = 300_000;
 
-export function streamName(journal: JournalName): string {
-  return `TOCSIN_${journal.toUpperCase().replaceAll("-", "_")}`;
+export function streamName(stream: StreamName): string {
+  return `TOCSIN_${stream.toUpperCase().replaceAll("-", "_")}`;
 }
 
 /** @param replicas copies of the stream in a NATS cluster, 1 to 5 */
-export function streamConfig(definition: NamedJournal, replicas: number): StreamConfig {
+export function streamConfig(definition: NamedStream, replicas: number): StreamConfig {
   const isLog = definition.keep === "log";
   return {
     name: streamName(definition.name),
@@ -65,7 +66,7 @@ export function streamConfig(definition: NamedJournal, replicas: number): Stream
     storage: definition.storage === "disk" ? "file" : "memory",
     num_replicas: replicas,
     discard: "old",
-    max_msgs: -1,
+    max_msgs: definition.maxEntries ?? -1,
     max_bytes: -1,
     max_age: (definition.maxAgeMs ?? 0) * nanosecondsPerMs,
     max_msgs_per_subject: isLog ? -1 : 1,
@@ -76,15 +77,19 @@ export function streamConfig(definition: NamedJournal, replicas: number): Stream
     deny_delete: isLog,
     deny_purge: isLog,
     allow_rollup_hdrs: false,
-    republish: {
-      src: subjects.logs(definition.name),
-      dest: subjects.feed(definition.name),
-    },
+    ...(hasFeed(definition.name)
+      ? {
+          republish: {
+            src: subjects.logs(definition.name),
+            dest: subjects.feed(definition.name),
+          },
+        }
+      : {}),
   };
 }
 
 /** @throws JournalMisconfigured naming each setting of the stream that would lose, hide or alter entries */
-export function assertStream(definition: NamedJournal, found: StreamConfig): void {
+export function assertStream(definition: NamedStream, found: StreamConfig): void {
   const wanted = streamConfig(definition, found.num_replicas);
   const problems: string[] = [];
   const expect = (setting: string, isRight: boolean, is: unknown, must: unknown) => {
@@ -102,7 +107,6 @@ export function assertStream(definition: NamedJournal, found: StreamConfig): voi
   same("subjects");
   same("retention");
   same("storage");
-  same("max_msgs");
   same("max_bytes");
   same("max_msgs_per_subject");
   expect(
@@ -113,6 +117,9 @@ export function assertStream(definition: NamedJournal, found: StreamConfig): voi
     found.republish,
     wanted.republish,
   );
+  // To keep more, or for longer, is an operator's choice.
+  const enough = found.max_msgs <= 0 || (wanted.max_msgs > 0 && found.max_msgs >= wanted.max_msgs);
+  expect("max_msgs", enough, found.max_msgs, wanted.max_msgs);
   const longEnough = found.max_age === 0 || (wanted.max_age > 0 && found.max_age >= wanted.max_age);
   expect("max_age", longEnough, found.max_age, wanted.max_age);
   if (definition.keep === "log") {

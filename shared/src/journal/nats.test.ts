@@ -6,8 +6,8 @@ import { describe, expect, test } from "vitest";
 import { connectNats, type NatsBus } from "../bus/nats.ts";
 import { silentLog } from "../log.ts";
 import { systemClock } from "../time.ts";
-import { journals, type Recorded } from "./journal.ts";
-import { openNatsJournal, type NatsJournalOptions } from "./nats.ts";
+import { auditLog, journals, type Recorded } from "./journal.ts";
+import { openNatsJournal, openNatsJournals, type NatsJournalOptions } from "./nats.ts";
 import { epochOf, streamConfig } from "./nats-stream.ts";
 
 const connect = (server: { port: number }): Promise<NatsBus> =>
@@ -230,6 +230,34 @@ test("an entry of a log is forgotten at its age and not before", async () => {
   await eventually("forgotten", async () => (await bodies(journal.read(1, 10))).length === 0);
   expect((await journal.head()).head).toBe(1);
   expect(await journal.append({ key: "token", body: "2" })).toMatchObject({ sequence: 2 });
+});
+
+test("the audit is kept and read back, is told to nobody, and holds no more than it may", async () => {
+  await using nats = await startNats();
+  await using bus = await connect(nats);
+  const heard: string[] = [];
+  await using listening = await bus.subscribe(
+    "tocsin.v1.feed.>",
+    ({ subject }) => void heard.push(subject),
+  );
+  await using store = await openNatsJournals(using(bus));
+  await store.audit.append({ key: "record", body: "1" }, { operation: "one" });
+  await store.audit.append({ key: "record", body: "1 again" }, { operation: "one" });
+  await store.journals.catalogue.append({ key: "a", body: "behind it" });
+  await eventually("heard", () => heard.length > 0);
+  expect(heard).toEqual(["tocsin.v1.feed.catalogue.a"]);
+  expect(await bodies(store.audit.read(1, 10))).toEqual(["1"]);
+  expect(await api(nats, "STREAM.PURGE.TOCSIN_AUDIT")).toMatchObject({ error: { code: 500 } });
+  void listening;
+
+  await using other = await startNats();
+  await using there = await connect(other);
+  await using small = await openNatsJournal({ ...auditLog, maxEntries: 3 }, using(there));
+  for (const body of ["1", "2", "3", "4", "5"]) await small.append({ key: "record", body });
+  expect(await bodies(small.read(1, 10))).toEqual(["3", "4", "5"]);
+  await expect(openNatsJournal(auditLog, using(there))).rejects.toThrow(/max_msgs is 3, must be/);
+  await using smaller = await openNatsJournal({ ...auditLog, maxEntries: 2 }, using(there));
+  expect((await smaller.head()).head).toBe(5);
 });
 
 test("a keyed journal that is written all the time is read to its end, again and again", async () => {

@@ -11,7 +11,9 @@ import { sleep, systemRandom, type Clock, type Milliseconds, type Random } from 
 import { entryHeaders, recordedOf } from "./feed.ts";
 import { call, isJetStreamError } from "./jetstream.ts";
 import {
+  auditLog,
   epochKey,
+  hasFeed,
   JournalConflict,
   journals,
   JournalUnavailable,
@@ -24,7 +26,8 @@ import {
   type JournalKey,
   type JournalName,
   type Journals,
-  type NamedJournal,
+  type Ledger,
+  type NamedStream,
   type Recorded,
   type Sequence,
 } from "./journal.ts";
@@ -57,7 +60,7 @@ const attemptMs = 2_000;
  * @throws JournalMisconfigured when the stream is there with settings that would lose entries, or the account has no JetStream
  */
 export async function openNatsJournal(
-  definition: NamedJournal,
+  definition: NamedStream,
   options: NatsJournalOptions,
 ): Promise<Journal> {
   const journal = new NatsJournal(definition, options);
@@ -65,25 +68,27 @@ export async function openNatsJournal(
   return journal;
 }
 
-/** Opens all journals of the fleet. @throws as {@link openNatsJournal} */
+/** Opens all journals of the fleet, and the audit. @throws as {@link openNatsJournal} */
 export async function openNatsJournals(
   options: NatsJournalOptions,
-): Promise<{ readonly journals: Journals } & AsyncDisposable> {
-  const opened = await Promise.all(
-    Object.values(journals).map(
-      async (definition) => [definition.name, await openNatsJournal(definition, options)] as const,
-    ),
-  );
+): Promise<{ readonly journals: Journals; readonly audit: Ledger } & AsyncDisposable> {
+  const open = (definition: NamedStream) => openNatsJournal(definition, options);
+  const [audit, ...opened] = await Promise.all([
+    open(auditLog),
+    ...Object.values(journals).map(async (each) => [each.name, await open(each)] as const),
+  ]);
   return {
     journals: Object.fromEntries(opened) as Record<JournalName, Journal>,
+    audit,
     [Symbol.asyncDispose]: once(async () => {
-      await Promise.all(opened.map(([, journal]) => journal[Symbol.asyncDispose]()));
+      const all = [audit, ...opened.map(([, journal]) => journal)];
+      await Promise.all(all.map((each) => each[Symbol.asyncDispose]()));
     }),
   };
 }
 
 class NatsJournal implements Journal {
-  readonly definition: NamedJournal;
+  readonly definition: NamedStream;
   readonly #options: NatsJournalOptions;
   readonly #bus: NatsBus;
   readonly #clock: Clock;
@@ -94,7 +99,7 @@ class NatsJournal implements Journal {
   #highest: Sequence = 0;
   #ensuring: Promise<Head> | undefined;
 
-  constructor(definition: NamedJournal, options: NatsJournalOptions) {
+  constructor(definition: NamedStream, options: NatsJournalOptions) {
     this.definition = definition;
     this.#options = options;
     this.#bus = options.bus;
@@ -173,8 +178,9 @@ class NatsJournal implements Journal {
     }
   }
 
-  follow(onEntry: (entry: Recorded) => void): Promise<AsyncDisposable> {
+  async follow(onEntry: (entry: Recorded) => void): Promise<AsyncDisposable> {
     const { name } = this.definition;
+    if (!hasFeed(name)) throw new Error(`the log ${name} has no feed`);
     return this.#bus.subscribe(subjects.feed(name), (message) => {
       const entry = recordedOf(name, message);
       if (entry === undefined) {
