@@ -318,7 +318,7 @@ test.each([
 });
 
 test("a call that comes later is told apart from one that does not exist", async () => {
-  expect((await call("GET", "/v1/audit")).json()).toMatchObject({
+  expect((await call("GET", "/v1/events")).json()).toMatchObject({
     status: 501,
     code: "not-supported-yet",
   });

@@ -11,13 +11,15 @@ import {
   type Secret,
 } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
+import { Audit } from "./audit/audit.ts";
 import type { SessionStore } from "@tocsin/shared/sessions";
 import { catalogueKeys, RevocationItem } from "@tocsin/shared/contract";
-import { journalNames, type Journals } from "@tocsin/shared/journal";
+import { journalNames, type Journals, type Ledger } from "@tocsin/shared/journal";
 import { startAdmin } from "./admin/server.ts";
 import { ApiKeys } from "./api-keys/api-keys.ts";
 import { LastUsed } from "./api-keys/last-used.ts";
 import { Upkeep } from "./api-keys/upkeep.ts";
+import { applyAtStart } from "./catalogue/apply-at-start.ts";
 import { CurrentConfig } from "./catalogue/current-config.ts";
 import { Brake } from "./health/brake.ts";
 import { Evidence } from "./health/evidence.ts";
@@ -50,6 +52,8 @@ export interface ControlPlaneOptions {
   readonly version: string;
   readonly bus: Bus;
   readonly journals: Journals;
+  /** Where the audit is kept; whoever gives it ends it. Absent: its records are lines in the log only. */
+  readonly audit?: Ledger | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -73,6 +77,7 @@ export interface ControlPlane extends AsyncDisposable {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { node, version, bus, journals, clock, random, log } = options;
   await using stack = new AsyncDisposableStack();
+  const audit = stack.use(new Audit({ node, ledger: options.audit, clock, log }));
   const proxies = new Proxies(clock, (journal) => state.replica(journal).status());
   const fleet = fleetOf({ bus, proxies, clock, log });
   const state: State = stack.use(new State({ bus, journals, fleet, clock, random, log }));
@@ -95,8 +100,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const leader = stack.use(new Leader({ node, boot, bus, state, peers, clock, random, log }));
   stack.use(await startBeacon({ node, bus, journals, state, proxies, leader, clock, log }));
   stack.use(await serveSync(bus, state, log));
-  if (options.config !== undefined)
-    await config.apply(options.config.source, { waitMs: 0, atStart: true });
+  if (options.config !== undefined) await applyAtStart(config, options.config, audit);
 
   const registry = stack.use(new Registry({ state, orders, config, peers, clock, log }));
   stack.use(new Reaper({ bus, registry, leader, clock, log }));
@@ -176,6 +180,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         sessions,
         apiKeys,
         lastUsed,
+        audit,
         proxies,
         peers,
         journals,
@@ -187,13 +192,23 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         );
         return lagging.length === 0 ? undefined : `not current: ${lagging.join(", ")}`;
       },
-      metrics: createMetrics({ version, state, orders, proxies, registry, leader, prober, clock }),
+      metrics: createMetrics({
+        version,
+        audit,
+        state,
+        orders,
+        proxies,
+        registry,
+        leader,
+        prober,
+        clock,
+      }),
       log,
     }),
   );
   // Requests of services are taken when everything that they need stands.
-  stack.use(await serveLeases(bus, registry, log));
-  stack.use(await serveSessions(bus, sessions, log));
+  stack.use(await serveLeases(bus, { registry, audit, log }));
+  stack.use(await serveSessions(bus, { sessions, audit, log }));
 
   const owned = stack.move();
   return {

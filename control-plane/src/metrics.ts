@@ -1,6 +1,7 @@
 import type { Clock } from "@tocsin/shared";
 import { journalNames } from "@tocsin/shared/journal";
 import { Gauge, Histogram, Registry as Metrics } from "@prometheus-io/client";
+import type { Audit } from "./audit/audit.ts";
 import type { Prober } from "./health/prober.ts";
 import type { Leader } from "./leader/leader.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -10,6 +11,7 @@ import type { State } from "./sync/state.ts";
 
 export interface MetricsOptions {
   readonly version: string;
+  readonly audit: Audit;
   readonly state: State;
   readonly orders: Orders;
   readonly proxies: Proxies;
@@ -30,6 +32,7 @@ const propagationBuckets = [
 /** The metrics of a control-plane node, most of them read at each scrape. */
 export function createMetrics({
   version,
+  audit,
   state,
   orders,
   proxies,
@@ -102,6 +105,18 @@ export function createMetrics({
         each.set({ journal, reason }, count);
     }
   });
+  gauge("tocsin_audit_calls_total", "Calls in the audit, by outcome.", ["outcome"], (each) => {
+    for (const [outcome, count] of audit.counts) each.set({ outcome }, count);
+  });
+  gauge("tocsin_audit_waiting", "Audit records that are not durable yet.", [], (each) =>
+    each.set(audit.waiting),
+  );
+  gauge(
+    "tocsin_audit_failures_total",
+    "How often the store did not take an audit record; it is in the log, and tried again.",
+    [],
+    (each) => each.set(audit.failures),
+  );
   const appends = new Histogram({
     name: "tocsin_append_seconds",
     help: "Time until the store confirmed or refused an entry.",

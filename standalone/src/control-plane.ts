@@ -1,9 +1,11 @@
-import { Declined, startControlPlane, type ControlPlane } from "@tocsin/control-plane";
+import {
+  Declined,
+  startControlPlane,
+  type ControlPlane,
+  type ControlPlaneOptions,
+} from "@tocsin/control-plane";
 import { once, systemClock, systemRandom } from "@tocsin/shared";
-import type { Bus } from "@tocsin/shared/bus";
-import type { Journals } from "@tocsin/shared/journal";
 import { openNatsJournals } from "@tocsin/shared/nats";
-import type { SessionStore } from "@tocsin/shared/sessions";
 import type { AdminToken } from "./admin-token.ts";
 import { controlPlaneName } from "./names.ts";
 import { natsBus } from "./nats-bus.ts";
@@ -28,12 +30,17 @@ export async function startClusterControlPlane(
   const bus = stack.use(
     await natsBus(settings, "control-plane", controlPlaneName(settings), options, signal),
   );
-  const { journals } = stack.use(await openNatsJournals({ bus, clock: systemClock, log, signal }));
+  const { journals, audit } = stack.use(
+    await openNatsJournals({ bus, clock: systemClock, log, signal }),
+  );
   const { sessions } = await clusterSessions(stack, settings, log, "control-plane");
-  const controlPlane = stack.use(await controlPlaneOn(bus, journals, options, sessions));
+  const controlPlane = stack.use(await controlPlaneOn({ bus, journals, audit, sessions }, options));
   const owned = stack.move();
   return { controlPlane, [Symbol.asyncDispose]: once(() => owned.disposeAsync()) };
 }
+
+/** What a control plane stands on. Whoever gives it ends it. */
+export type Ground = Pick<ControlPlaneOptions, "bus" | "journals" | "audit" | "sessions">;
 
 /**
  * Starts a control plane on any bus and journals.
@@ -41,10 +48,8 @@ export async function startClusterControlPlane(
  * @throws NotStarted with every problem when the config is not valid
  */
 export async function controlPlaneOn(
-  bus: Bus,
-  journals: Journals,
+  ground: Ground,
   options: ControlPlaneStart,
-  sessions: SessionStore | undefined,
 ): Promise<ControlPlane> {
   const { settings, log, config, environment, adminToken } = options;
   try {
@@ -53,9 +58,7 @@ export async function controlPlaneOn(
       random: systemRandom,
       version,
       node: controlPlaneName(settings),
-      bus,
-      journals,
-      sessions,
+      ...ground,
       log: log.child({ part: "control-plane" }),
       admin: { ...settings.TOCSIN_ADMIN_LISTEN, token: adminToken.token },
       environment,

@@ -21,7 +21,7 @@ export async function startStandalone(
   await using stack = new AsyncDisposableStack();
   const bus = stack.use(createEmbeddedBus({ log }));
   const directory = options.journalDirectory ?? join(settings.TOCSIN_STATE_DIR, "journal");
-  const { journals } = stack.use(
+  const { journals, audit } = stack.use(
     await openEmbeddedStore(directory, { bus, clock: systemClock, log }),
   );
   const sessions = await sessionStore(
@@ -31,7 +31,7 @@ export async function startStandalone(
     options.journalDirectory ?? settings.TOCSIN_STATE_DIR,
   );
   stack.use(sessions);
-  const controlPlane = stack.use(await controlPlaneOn(bus, journals, options, sessions));
+  const controlPlane = stack.use(await controlPlaneOn({ bus, journals, audit, sessions }, options));
   // No last good snapshot: the journal of this very process is the truth, a file beside it could only be older.
   const proxy = stack.use(
     await startProxy({

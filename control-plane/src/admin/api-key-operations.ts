@@ -1,5 +1,7 @@
 import {
+  type AuditTarget,
   ApiKeyChecked,
+  ApiKeyId,
   ApiKeyMade,
   ApiKeyPage,
   ApiKeyRevoked,
@@ -32,12 +34,15 @@ export const apiKeyOperations: readonly Operation[] = [
     audited: true,
     async run(request, { apiKeys }) {
       const asked = readBody(NewApiKey, request.body);
+      const { principal, roles = [], scopes = [] } = asked;
+      request.about({ principal, roles: roles.join(" "), scopes: scopes.join(" ") });
       const terms = termsOf(request);
       if (dryRunOf(request.query)) {
         apiKeys.check(asked);
         return { status: 200, body: { valid: true } };
       }
       const made = await apiKeys.create(asked, terms);
+      request.about({ id: made.id });
       const status = made.repeated === true ? 200 : 201;
       const location = `/v1/api-keys/${made.id}`;
       return ordered(made, terms.waitMs, status, { location });
@@ -80,6 +85,7 @@ export const apiKeyOperations: readonly Operation[] = [
     audited: true,
     async run(request, { apiKeys }) {
       const id = idOf(request.params);
+      request.about(namesOf(id));
       const { overlap } = readBody(RotateApiKey, request.body);
       const ifRevision = revisionOf(request.header("if-match"));
       const terms = termsOf(request);
@@ -100,10 +106,12 @@ export const apiKeyOperations: readonly Operation[] = [
     waits: true,
     audited: true,
     asks: { reason: "Why, for the list of revocations and the audit." },
-    async run({ params, query }, { apiKeys }) {
+    async run({ params, query, about }, { apiKeys }) {
       const waitMs = waitOf(query);
       const reason = check(Reason, query["reason"]);
-      return ordered(await apiKeys.revoke(idOf(params), { reason, waitMs }), waitMs, 200);
+      const id = idOf(params);
+      about(namesOf(id), reason);
+      return ordered(await apiKeys.revoke(id, { reason, waitMs }), waitMs, 200);
     },
   },
 ];
@@ -116,6 +124,11 @@ function termsOf(request: AdminRequest) {
 /** What is no id is that of no key: there is nothing to explain. */
 function idOf(params: AdminRequest["params"]): string {
   return params["id"] ?? "";
+}
+
+/** Somebody may have given the key itself where its id belongs. */
+function namesOf(id: string): AuditTarget {
+  return ApiKeyId.safeParse(id).success ? { id } : {};
 }
 
 /** @param status when it is in force everywhere; 202 when it is durable and some are still missing */

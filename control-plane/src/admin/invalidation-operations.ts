@@ -19,6 +19,7 @@ export const invalidationOperations: readonly Operation[] = [
       const waitMs = waitOf(request.query);
       const { operation } = operationOf(request.header("idempotency-key"));
       const order = readInvalidation(request.body);
+      request.about(order.user === undefined ? { all: "yes" } : { user: order.user });
       const body = await invalidations.invalidate(order, operation, waitMs);
       return { status: body.applied.missing.length === 0 && waitMs > 0 ? 200 : 202, body };
     },

@@ -1,6 +1,7 @@
 /** The calls of the admin API: method, path, what it takes and gives, and what it does. The OpenAPI document is made from this table. */
 import type { Clock } from "@tocsin/shared";
 import {
+  type AuditTarget,
   ConfigApplied,
   ControlPlaneView,
   Lease,
@@ -12,6 +13,7 @@ import {
 } from "@tocsin/shared/contract";
 import type { Journals } from "@tocsin/shared/journal";
 import { z } from "zod";
+import type { Audit } from "../audit/audit.ts";
 import type { ApiKeys } from "../api-keys/api-keys.ts";
 import type { LastUsed } from "../api-keys/last-used.ts";
 import type { CurrentConfig } from "../catalogue/current-config.ts";
@@ -29,6 +31,7 @@ import type { Invalidations } from "../invalidation/invalidations.ts";
 import { proxyViews } from "../sync/proxy-views.ts";
 import type { Proxies } from "../sync/proxies.ts";
 import { apiKeyOperations } from "./api-key-operations.ts";
+import { auditOperations } from "./audit-operations.ts";
 import { invalidationOperations } from "./invalidation-operations.ts";
 import { ordered } from "./ordered.ts";
 import { revocationOperations } from "./revocation-operations.ts";
@@ -43,6 +46,7 @@ export interface AdminParts {
   readonly invalidations: Invalidations;
   readonly sessions: Sessions;
   readonly apiKeys: ApiKeys;
+  readonly audit: Audit;
   readonly lastUsed: LastUsed;
   readonly proxies: Proxies;
   readonly peers: Peers;
@@ -56,6 +60,8 @@ export interface AdminRequest {
   readonly query: Query;
   readonly header: (name: string) => string | undefined;
   readonly body: string;
+  /** Says what the call is about, as soon as that is known; later words add to earlier ones. For the audit: names, never a secret. */
+  readonly about: (target: AuditTarget, reason?: string) => void;
 }
 
 export interface AdminReply {
@@ -87,8 +93,11 @@ export interface Operation {
   readonly bodyLimit?: number;
   /** Other types of body than JSON, each with what it is. */
   readonly alsoTakes?: Readonly<Record<string, string>>;
-  /** Written down in the audit. */
-  readonly audited?: true;
+  /**
+   * An order: written down in the audit, whatever comes of it. `often`: services may ask for it all day, so that many in a minute
+   * are written as a number. Absent: written down when it is refused.
+   */
+  readonly audited?: true | "often";
   readonly run: (request: AdminRequest, parts: AdminParts) => Promise<AdminReply> | AdminReply;
 }
 
@@ -146,12 +155,15 @@ export const operations: readonly Operation[] = [
       const waitMs = waitOf(request.query);
       const ifRevision = revisionOf(request.header("if-match"), config.applied() !== undefined);
       const condition = ifRevision === undefined ? {} : { ifRevision };
+      if (ifRevision !== undefined) request.about({ ifRevision });
       if (dryRunOf(request.query)) {
         const { changes, revision } = config.check(request.body, condition);
         return { status: 200, body: { valid: true, changes, revision } };
       }
       const applied = await config.apply(request.body, { waitMs, ...condition });
-      const reply = ordered(applied, applied.operation === "unchanged" ? 1 : waitMs);
+      const isChange = applied.operation !== "unchanged";
+      request.about({ revision: applied.revision, ...(isChange ? {} : { change: "none" }) });
+      const reply = ordered(applied, isChange ? waitMs : 1);
       return { ...reply, headers: { etag: `"${applied.revision}"` } };
     },
   },
@@ -188,10 +200,10 @@ export const operations: readonly Operation[] = [
     audited: true,
     async run(request, { registry }) {
       const { service, instance } = check(InstancePath, request.params);
-      return {
-        status: 200,
-        body: await registry.register(service, instance, readBody(Registration, request.body)),
-      };
+      request.about({ service, instance });
+      const registration = readBody(Registration, request.body);
+      request.about({ url: registration.url });
+      return { status: 200, body: await registry.register(service, instance, registration) };
     },
   },
   {
@@ -203,6 +215,7 @@ export const operations: readonly Operation[] = [
     gives: Lease,
     run(request, { registry }) {
       const { service, instance } = check(InstancePath, request.params);
+      request.about({ service, instance });
       return {
         status: 200,
         body: registry.renew(service, instance, readBody(LeaseHolder, request.body)),
@@ -220,6 +233,7 @@ export const operations: readonly Operation[] = [
     audited: true,
     async run(request, { registry }) {
       const { service, instance } = check(InstancePath, request.params);
+      request.about({ service, instance });
       const waitMs = request.query["wait"] === undefined ? drainWaitMs : waitOf(request.query);
       return ordered(
         await registry.deregister(service, instance, readBody(LeaseHolder, request.body), waitMs),
@@ -231,6 +245,7 @@ export const operations: readonly Operation[] = [
   ...invalidationOperations,
   ...sessionOperations,
   ...apiKeyOperations,
+  ...auditOperations,
   {
     method: "GET",
     path: "/v1/control-planes",

@@ -9,6 +9,8 @@ import {
 import { z } from "zod";
 import { check } from "../read-body.ts";
 import { filterOf, revocationFilters } from "../revocation/listing.ts";
+import { namesIn, targetOf } from "../revocation/names-in.ts";
+import { isRevocationId } from "../revocation/operation.ts";
 import { operationOf, readOrder } from "../revocation/read-order.ts";
 import { sessionsIn } from "../sessions/sessions.ts";
 import { ordered } from "./ordered.ts";
@@ -41,8 +43,12 @@ export const revocationOperations: readonly Operation[] = [
         contentType: request.header("content-type"),
         key: request.header("idempotency-key"),
       });
+      const [first] = order.kind === "one" ? [order.item] : order.items;
+      request.about(targetOf(order), first?.reason);
       if (trial) return { status: 200, body: await revocations.check(order) };
-      const answer = await revocations.revoke(order, waitMs);
+      const answer = await revocations.revoke(order, waitMs, (item) =>
+        request.about(namesIn(item)),
+      );
       // In force it is already; nobody waits for the store.
       void sessions.forget(sessionsIn(order));
       return ordered(answer, waitMs);
@@ -74,11 +80,14 @@ export const revocationOperations: readonly Operation[] = [
     async run(request, { revocations }) {
       const waitMs = waitOf(request.query);
       const { id } = check(RevocationPath, request.params);
+      const reason = reasonOf(request.query);
+      request.about(isRevocationId(id) ? { id } : {}, reason.reason);
       const answer = await revocations.lift(id, {
         ...operationOf(request.header("idempotency-key")),
-        ...reasonOf(request.query),
+        ...reason,
         waitMs,
       });
+      request.about(answer.lifted);
       return ordered(answer, waitMs);
     },
   },

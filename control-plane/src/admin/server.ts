@@ -16,6 +16,7 @@ import { openApi } from "./openapi.ts";
 import { answerNotHttp } from "./not-http.ts";
 import { operations, type AdminParts, type Operation } from "./operations.ts";
 import { checkParameters, type Query } from "./query.ts";
+import { createTrail, type RouteConfig } from "./trail.ts";
 
 export interface AdminOptions {
   readonly host: string;
@@ -39,7 +40,7 @@ export interface Admin extends AsyncDisposable {
 const bodyLimit = 2 * 1024 * 1024;
 
 /** Paths of the interface whose parts come later: told apart from typing errors. */
-const later = ["/v1/events", "/v1/audit", "/v1/config/revisions", "/v1/config/rollback"];
+const later = ["/v1/events", "/v1/config/revisions", "/v1/config/rollback"];
 
 /** Paths that tell nothing but whether this process is well: no token. */
 const open = new Set(["/livez", "/readyz"]);
@@ -47,6 +48,7 @@ const open = new Set(["/livez", "/readyz"]);
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const { log, version } = options;
   const guard = createGuard(options.token, options.host);
+  const trail = createTrail(options.parts.audit, guard.fingerprint);
   const app = fastify({
     bodyLimit,
     genReqId: () => randomUUID(),
@@ -57,13 +59,13 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     frameworkErrors(error, request, reply) {
       void reply.header("x-request-id", request.id).header("cache-control", "no-store");
       const isLong = error.statusCode === 414;
-      return void sendProblem(
-        request,
-        reply,
-        isLong
-          ? new Declined(414, "uri-too-long", "A part of the path is longer than any name")
-          : new Declined(400, "bad-request", "The path cannot be decoded"),
-      );
+      const declined = isLong
+        ? new Declined(414, "uri-too-long", "A part of the path is longer than any name")
+        : new Declined(400, "bad-request", "The path cannot be decoded");
+      trail.of(request).declined = declined;
+      // No hook runs behind this one either.
+      void trail.end(request, declined.status);
+      return void sendProblem(request, reply, declined);
     },
   });
 
@@ -74,9 +76,20 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   app.addHook("onRequest", (request, reply, done) => {
     reply.header("x-request-id", request.id).header("cache-control", "no-store");
     guard.checkHost(request.headers.host);
-    if (!open.has(request.url.split("?", 1)[0]!)) guard.admit(request.headers.authorization);
+    if (!open.has(request.url.split("?", 1)[0]!)) {
+      guard.admit(request.headers.authorization);
+      trail.of(request).admitted = true;
+    }
     done();
   });
+  app.addHook("onSend", async (request, reply, payload) => {
+    await trail.end(request, reply.statusCode);
+    return payload;
+  });
+  const refuse = (request: FastifyRequest, reply: FastifyReply, declined: Declined) => {
+    trail.of(request).declined = declined;
+    return sendProblem(request, reply, declined);
+  };
   app.setErrorHandler((error, request, reply) => {
     const declined = fromFastify(error) ?? declinedOf(error);
     if (declined.status >= 500)
@@ -89,7 +102,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
         },
         "admin request failed",
       );
-    return sendProblem(request, reply, declined);
+    return refuse(request, reply, declined);
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?", 1)[0]!;
@@ -97,7 +110,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       .filter((operation) => matches(operation.path, path))
       .flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
     if (later.some((prefix) => path === prefix || path.startsWith(`${prefix}/`)))
-      return sendProblem(
+      return refuse(
         request,
         reply,
         new Declined(501, "not-supported-yet", "This version does not do that yet", {
@@ -105,13 +118,13 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
         }),
       );
     if (allowed.length === 0)
-      return sendProblem(
+      return refuse(
         request,
         reply,
         new Declined(404, "not-found", "There is nothing at this path", { detail: path }),
       );
     void reply.header("allow", allowed.join(", "));
-    return sendProblem(
+    return refuse(
       request,
       reply,
       new Declined(405, "method-not-allowed", "This path does not take this method", {
@@ -125,6 +138,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       method: operation.method,
       url: operation.path.replaceAll(/\{(\w+)\}/g, ":$1"),
       ...(operation.bodyLimit === undefined ? {} : { bodyLimit: operation.bodyLimit }),
+      config: { operation } satisfies RouteConfig,
       handler: (request, reply) => carryOut(operation, request, reply),
     });
   }
@@ -147,51 +161,35 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<FastifyReply> {
-    const audit = (outcome: object) => {
-      if (operation.audited)
-        log.info(
-          {
-            event: "audit",
-            request_id: request.id,
-            who: guard.fingerprint,
-            from: request.ip,
-            what: operation.id,
-            path: request.url.split("?", 1)[0],
-            ...outcome,
-          },
-          "audit",
-        );
-    };
-    try {
-      const query = request.query as Query;
-      checkParameters(query, [
-        ...(operation.waits ? ["wait"] : []),
-        ...(operation.tries ? ["dryRun"] : []),
-        ...(operation.pages ? ["limit", "after"] : []),
-        ...Object.keys(operation.asks ?? {}),
-      ]);
-      const { status, body, headers } = await operation.run(
-        {
-          params: request.params as Record<string, string>,
-          query,
-          header: (name) => {
-            const value = request.headers[name];
-            return Array.isArray(value) ? value.join(", ") : value;
-          },
-          body: typeof request.body === "string" ? request.body : "",
+    const notes = trail.of(request);
+    const query = request.query as Query;
+    checkParameters(query, [
+      ...(operation.waits ? ["wait"] : []),
+      ...(operation.tries ? ["dryRun"] : []),
+      ...(operation.pages ? ["limit", "after"] : []),
+      ...Object.keys(operation.asks ?? {}),
+    ]);
+    const { status, body, headers } = await operation.run(
+      {
+        params: request.params as Record<string, string>,
+        query,
+        header: (name) => {
+          const value = request.headers[name];
+          return Array.isArray(value) ? value.join(", ") : value;
         },
-        options.parts,
-      );
-      audit({ outcome: status });
-      return await reply
-        .code(status)
-        .headers(headers ?? {})
-        .send(body);
-    } catch (error) {
-      const declined = declinedOf(error);
-      audit({ outcome: declined.status, code: declined.code });
-      throw error;
-    }
+        body: typeof request.body === "string" ? request.body : "",
+        about(target, reason) {
+          notes.target = { ...notes.target, ...target };
+          if (reason !== undefined) notes.reason = reason;
+        },
+      },
+      options.parts,
+    );
+    notes.answer = body;
+    return reply
+      .code(status)
+      .headers(headers ?? {})
+      .send(body);
   }
 
   try {

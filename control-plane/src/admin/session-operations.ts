@@ -5,6 +5,7 @@ import {
   SessionQuestion,
   SessionsEnded,
 } from "@tocsin/shared/contract";
+import { SessionId } from "@tocsin/shared/sessions";
 import { z } from "zod";
 import { check, readBody } from "../read-body.ts";
 import type { AdminReply, Operation } from "./operations.ts";
@@ -24,9 +25,12 @@ export const sessionOperations: readonly Operation[] = [
     summary: "Makes a session for somebody who has signed in; the cookie is told once",
     takes: NewSession,
     gives: SessionMade,
-    audited: true,
-    async run({ body }, { sessions }) {
-      const made = await sessions.create(readBody(NewSession, body), "admin");
+    audited: "often",
+    async run({ body, about }, { sessions }) {
+      const asked = readBody(NewSession, body);
+      about({ subject: asked.subject });
+      const made = await sessions.create(asked, "admin");
+      about({ sid: made.sid });
       return { status: 201, body: made, headers: { location: `/v1/sessions/${made.sid}` } };
     },
   },
@@ -51,9 +55,11 @@ export const sessionOperations: readonly Operation[] = [
     waits: true,
     audited: true,
     asks: { subject, reason },
-    async run({ query }, { sessions }) {
+    async run({ query, about }, { sessions }) {
       const waitMs = waitOf(query);
-      return ended(await sessions.endAll(subjectOf(query), reasonOf(query), waitMs), waitMs);
+      const [subject, reason] = [subjectOf(query), reasonOf(query)];
+      about({ subject }, reason);
+      return ended(await sessions.endAll(subject, reason, waitMs), waitMs);
     },
   },
   {
@@ -65,9 +71,11 @@ export const sessionOperations: readonly Operation[] = [
     waits: true,
     audited: true,
     asks: { reason },
-    async run({ params, query }, { sessions }) {
+    async run({ params, query, about }, { sessions }) {
       const waitMs = waitOf(query);
-      return ended(await sessions.end(params["sid"] ?? "", reasonOf(query), waitMs), waitMs);
+      const [sid = "", reason] = [params["sid"], reasonOf(query)];
+      about(SessionId.safeParse(sid).success ? { sid } : {}, reason);
+      return ended(await sessions.end(sid, reason, waitMs), waitMs);
     },
   },
 ];

@@ -1,5 +1,5 @@
 /** Registration over the bus: the same handlers and bodies as over HTTP. The subject token says which service it is. */
-import { messageOf, type Log } from "@tocsin/shared";
+import { isName, messageOf, type Log } from "@tocsin/shared";
 import {
   controlPlaneQueue,
   leaseOf,
@@ -14,6 +14,8 @@ import {
   Registration,
   type LeaseReply,
 } from "@tocsin/shared/contract";
+import type { Audit } from "../audit/audit.ts";
+import { BusCall } from "../audit/bus-call.ts";
 import { check, readBody } from "../read-body.ts";
 import { declinedOf } from "../declined-of.ts";
 import { InstancePath } from "./instance-path.ts";
@@ -22,18 +24,22 @@ import type { Registry } from "./registry.ts";
 /** How long a deregistration waits for the proxies, in milliseconds. */
 export const drainWaitMs = 5_000;
 
-export async function serveLeases(
-  bus: Bus,
-  registry: Registry,
-  log: Log,
-): Promise<AsyncDisposable> {
+/** What requests are answered with. */
+export interface LeaseServer {
+  readonly registry: Registry;
+  readonly audit: Audit;
+  readonly log: Log;
+}
+
+export async function serveLeases(bus: Bus, server: LeaseServer): Promise<AsyncDisposable> {
+  const { registry } = server;
   const stack = new AsyncDisposableStack();
   for (const verb of ["register", "renew", "deregister"] as const) {
     stack.use(
       await bus.subscribe(
         subjects.leases(verb),
         (message) => {
-          void answer(verb, message, registry, log);
+          void answer(verb, message, server);
         },
         { queue: controlPlaneQueue },
       ),
@@ -59,16 +65,22 @@ function hearRenewal(message: Message, registry: Registry): void {
 async function answer(
   verb: LeaseVerb,
   message: Message,
-  registry: Registry,
-  log: Log,
+  { registry, audit, log }: LeaseServer,
 ): Promise<void> {
   let reply: LeaseReply;
+  const lease = leaseOf(verb, message.subject);
+  const call = new BusCall(lease?.service, verb);
+  if (isName(lease?.instance))
+    call.about({ service: lease?.service ?? "", instance: lease?.instance ?? "" });
   try {
-    reply = { v: protocolVersion, ok: true, body: await carryOut(verb, message, registry) };
+    const body = await carryOut(verb, message, registry, call);
+    call.answered(body);
+    reply = { v: protocolVersion, ok: true, body };
   } catch (error) {
     const declined = declinedOf(error);
     if (declined.status >= 500)
       log.error({ subject: message.subject, cause: messageOf(error) }, "request failed");
+    call.declined(declined);
     const { code, status, title, detail, errors } = declined;
     reply = {
       v: protocolVersion,
@@ -83,13 +95,23 @@ async function answer(
     };
   }
   message.respond(JSON.stringify(reply));
+  // A lease that is renewed, or was lost and is taken again, is no order.
+  if (verb !== "renew") await call.writeTo(audit);
 }
 
-async function carryOut(verb: LeaseVerb, message: Message, registry: Registry): Promise<unknown> {
+async function carryOut(
+  verb: LeaseVerb,
+  message: Message,
+  registry: Registry,
+  call: BusCall,
+): Promise<unknown> {
   const path = check(InstancePath, leaseOf(verb, message.subject) ?? {});
   switch (verb) {
-    case "register":
-      return registry.register(path.service, path.instance, readBody(Registration, message.text()));
+    case "register": {
+      const registration = readBody(Registration, message.text());
+      call.about({ url: registration.url });
+      return registry.register(path.service, path.instance, registration);
+    }
     case "renew":
       return registry.renew(
         path.service,

@@ -34,6 +34,11 @@ export function revocationId(
   return id.replace(/^-/, "0");
 }
 
+/** Whether a text may be such an id. */
+export function isRevocationId(text: string): boolean {
+  return /^[A-Za-z0-9_-]{24}$/.test(text);
+}
+
 /** What was ordered, in one spelling. A token has to be reduced before: it has several. */
 export function contentOf(item: Exclude<RevocationItem, { token: string }>): string {
   switch (item.kind) {

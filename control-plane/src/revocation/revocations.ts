@@ -62,10 +62,17 @@ export class Revocations {
     this.#tokens = new TokenReader(options.clock, options.log);
   }
 
-  /** @throws Declined when the order makes no sense, or its operation is used; 503 naming the operation when the journal is away */
-  async revoke(order: ReadOrder, waitMs: Milliseconds): Promise<OrderAnswer> {
+  /**
+   * @param onReduced hears what a token is reduced to, where it is an order of one
+   * @throws Declined when the order makes no sense, or its operation is used; 503 naming the operation when the journal is away
+   */
+  async revoke(
+    order: ReadOrder,
+    waitMs: Milliseconds,
+    onReduced?: (item: ReducedItem) => void,
+  ): Promise<OrderAnswer> {
     return order.kind === "one"
-      ? this.#one(order.item, order.operation, waitMs)
+      ? this.#one(order.item, order.operation, waitMs, onReduced)
       : this.#many(order, waitMs);
   }
 
@@ -86,15 +93,13 @@ export class Revocations {
     item: RevocationItem,
     named: OperationId | undefined,
     waitMs: Milliseconds,
+    onReduced?: (item: ReducedItem) => void,
   ): Promise<OrderAnswer> {
     const operation = named ?? randomUUID();
     const now = this.#options.config.now();
-    const entry = entryOf(
-      await reduced(item, this.#tokens, now, "refuse"),
-      operation,
-      undefined,
-      this.#terms(now),
-    );
+    const known = await reduced(item, this.#tokens, now, "refuse");
+    onReduced?.(known);
+    const entry = entryOf(known, operation, undefined, this.#terms(now));
     const body = JSON.stringify(entry);
     // Only who has named an operation can repeat it; one key each for the others would be a burden on the store.
     const part: Part =

@@ -282,8 +282,9 @@ describe("over the bus", () => {
     expect(body["setCookie"]).toContain(String(body["cookie"]));
     const list = await ask("list", { subject: "ada" });
     expect(list.body["sessions"]).toMatchObject([{ sid: body["sid"], by: "service:users" }]);
-    const audit = node.lines.filter(({ event }) => event === "audit");
-    expect(audit).toMatchObject([{ who: "service:users", what: "createSession", outcome: 200 }]);
+    const audit = node.lines.filter(({ event, via }) => event === "audit" && via === "bus");
+    expect(audit).toMatchObject([{ who: "service:users", action: "createSession", status: 200 }]);
+    expect(audit).toMatchObject([{ target: { subject: "ada" }, outcome: "done" }]);
     expect(JSON.stringify(node.lines)).not.toContain(
       readCookieValue(String(body["cookie"]))!.secret,
     );

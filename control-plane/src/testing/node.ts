@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import { Secret, silentLog, systemClock, systemRandom, type Clock, type Log } from "@tocsin/shared";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
 import type { Bus } from "@tocsin/shared/bus";
-import type { Journals } from "@tocsin/shared/journal";
+import type { Journals, Ledger } from "@tocsin/shared/journal";
 import type { SessionStore } from "@tocsin/shared/sessions";
 import { startControlPlane } from "../control-plane.ts";
 
@@ -40,24 +40,27 @@ export interface TestNodeOptions {
   /** The clock of the node, not of its bus and journals. Default: the system's. */
   readonly clock?: Clock;
   /** Default: embedded ones of its own. */
-  readonly store?: { readonly bus: Bus; readonly journals: Journals };
+  readonly store?: { readonly bus: Bus; readonly journals: Journals; readonly audit?: Ledger };
   /** Where sessions are kept. Default: nowhere. */
   readonly sessions?: SessionStore;
   /** Puts something between the node and its journals. */
   readonly journals?: (real: Journals) => Journals;
+  /** The same for its audit. */
+  readonly audit?: (real: Ledger | undefined) => Ledger | undefined;
 }
 
 export async function startTestNode(options: TestNodeOptions = {}): Promise<TestNode> {
   await using stack = new AsyncDisposableStack();
   const lines: Record<string, unknown>[] = [];
   const log = recording(lines);
-  const { bus, journals } = options.store ?? (await embedded(stack));
+  const { bus, journals, audit } = options.store ?? (await embedded(stack));
   const controlPlane = stack.use(
     await startControlPlane({
       node: options.node ?? "control-plane-1",
       version: "1.2.3",
       bus,
       journals: options.journals?.(journals) ?? journals,
+      audit: options.audit === undefined ? audit : options.audit(audit),
       clock: options.clock ?? systemClock,
       random: systemRandom,
       log,
@@ -111,8 +114,8 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
 
 async function embedded(stack: AsyncDisposableStack) {
   const bus = stack.use(createEmbeddedBus());
-  const { journals } = stack.use(await openEmbeddedStore(":memory:", { bus, clock: systemClock }));
-  return { bus, journals };
+  const store = stack.use(await openEmbeddedStore(":memory:", { bus, clock: systemClock }));
+  return { bus, journals: store.journals, audit: store.audit };
 }
 
 function recording(lines: Record<string, unknown>[]): Log {
