@@ -318,7 +318,9 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
           log,
           metrics,
           streams,
-          standing: new Standing(fleet.revocations, clock, isBlocked),
+          standing: new Standing(fleet.revocations, clock, isBlocked, (digest) =>
+            fleet.apiKeys.endsAt(digest),
+          ),
         }),
       );
       await sidecar?.open(listener.address);

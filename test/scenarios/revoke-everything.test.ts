@@ -1,43 +1,11 @@
 /** Whatever a token bears the name of can be taken back, given back, and taken back again, on every proxy, over restarts. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { modes, startGateway, type Gateway } from "../harness/gateway.ts";
+import { startIssuer } from "../harness/issuer.ts";
 import { startOrigin } from "../harness/origin.ts";
 import { soon } from "../harness/soon.ts";
-
-/** An issuer with two keys. */
-async function startIssuer() {
-  const keys = new Map<string, CryptoKey>();
-  const published: JWK[] = [];
-  for (const kid of ["k1", "k2"]) {
-    const { privateKey, publicKey } = await generateKeyPair("ES256");
-    keys.set(kid, privateKey);
-    published.push({ ...(await exportJWK(publicKey)), kid, alg: "ES256", use: "sig" });
-  }
-  const server = createServer((_request, response) =>
-    response
-      .writeHead(200, { "content-type": "application/json" })
-      .end(JSON.stringify({ keys: published })),
-  );
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`,
-    sign(claims: Record<string, unknown>, kid: string): Promise<string> {
-      const now = Math.floor(Date.now() / 1000);
-      return new SignJWT({ iss: "shop", aud: "us", iat: now, exp: now + 3_600, ...claims })
-        .setProtectedHeader({ alg: "ES256", typ: "JWT", kid })
-        .sign(keys.get(kid)!);
-    },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 interface Case {
   readonly name: string;

@@ -28,6 +28,8 @@ export interface IdentifiedPrincipal {
   readonly endsAt?: WallTime;
   /** What is asked of the revocations. */
   readonly credential: Credential;
+  /** Of an API key: the digest of the secret that was shown, which may be rotated away. */
+  readonly keyDigest?: string;
   /** The identity headers for the upstream, as a flat list of names and values, built once. */
   readonly headers: readonly string[];
 }

@@ -5,15 +5,18 @@ import { doorOf } from "../streams/door.ts";
 import { Standing } from "../streams/standing.ts";
 import { Streams, type Stream } from "../streams/streams.ts";
 import { Recall } from "./recall.ts";
+import type { ExchangeResponse } from "./response.ts";
 
 function given() {
   const clock = createVirtualClock();
   const set = new RevocationSet();
   const streams = new Streams(clock, () => {});
-  const standing = new Standing(set, clock, doorOf(set));
+  /** Until when the secrets of API keys are good. */
+  const keys = new Map<string, number>();
+  const standing = new Standing(set, clock, doorOf(set), (digest) => keys.get(digest));
   const recall = new Recall({ clock, streams, standing });
   const closed: string[] = [];
-  const open = (subject: string, forMs = 3_600_000) => {
+  const open = (subject: string, forMs = 3_600_000, keyDigest?: string) => {
     const stream: Stream = {
       kind: "websocket",
       requestId: subject,
@@ -25,6 +28,7 @@ function given() {
         method: "jwt",
         expiresAt: (clock.wall() + forMs) / 1_000,
         credential: { issuer: "i", subject, issuedAt: 1, jti: undefined, fingerprint: undefined },
+        ...(keyDigest === undefined ? {} : { keyDigest }),
       },
       close(code, reason) {
         closed.push(`${subject} ${code} ${reason}`);
@@ -33,7 +37,7 @@ function given() {
     };
     streams.opened(stream);
   };
-  return { clock, set, recall, closed, open };
+  return { clock, set, keys, recall, closed, open };
 }
 
 describe("what is open", () => {
@@ -57,6 +61,41 @@ describe("what is open", () => {
     expect(closed).toEqual([]);
     await clock.pass(60);
     expect(closed).toEqual(["alice 4401 expired"]);
+  });
+
+  test("ends with the secret of an API key that was rotated: when the overlap is over, or at once without one", async () => {
+    const { clock, keys, closed, open } = given();
+    for (const name of ["kept", "overlapping", "replaced"]) {
+      keys.set(name, Infinity);
+      open(name, Infinity, name);
+    }
+    await clock.pass(1_000);
+    expect(closed).toEqual([]);
+    keys.set("overlapping", clock.wall() + 500);
+    keys.delete("replaced");
+    await clock.pass(60);
+    expect(closed).toEqual(["replaced 4401 revoked"]);
+    await clock.pass(500);
+    expect(closed).toEqual(["replaced 4401 revoked", "overlapping 4401 expired"]);
+  });
+
+  test("is found when it becomes a stream in the middle of a look", async () => {
+    const { set, recall, closed, open } = given();
+    const exchangeOf = (subject: string) =>
+      ({
+        exchange: {
+          clientAddress: "192.0.2.7",
+          principal: { credential: { issuer: "i", subject, issuedAt: 1 } },
+        },
+        switched: subject === "mallory",
+      }) as unknown as ExchangeResponse;
+    // So many that others have a turn before the last one is looked at.
+    for (let count = 0; count < 1_000; count += 1) recall.began(exchangeOf("trent"));
+    set.addUser("mallory", undefined, 2, 1e11);
+    recall.began(exchangeOf("mallory"));
+    open("mallory");
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    expect(closed).toEqual(["mallory 4401 revoked"]);
   });
 
   test("is left alone when nobody looks any more", async () => {

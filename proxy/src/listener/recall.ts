@@ -63,16 +63,17 @@ export class Recall implements Disposable {
     this.#looking = true;
     this.#wanted = false;
     let count = 0;
-    for (const stream of streams) {
-      const ending = standing.of(stream.principal, stream.clientAddress);
-      if (ending !== undefined) stream.close(codeOf(ending), ending);
-      if ((count += 1) % atOnce === 0) await turn();
-    }
     for (const response of this.#open) {
       const { principal, clientAddress } = response.exchange!;
       const ending = standing.of(principal, clientAddress);
       // One that waits for something before it is forwarded cannot be ended yet.
       if (ending !== undefined && !end(response, ending)) this.#wanted = true;
+      if ((count += 1) % atOnce === 0) await turn();
+    }
+    // Behind the exchanges: one that becomes a stream while others have their turn is found here.
+    for (const stream of streams) {
+      const ending = standing.of(stream.principal, stream.clientAddress);
+      if (ending !== undefined) stream.close(codeOf(ending), ending);
       if ((count += 1) % atOnce === 0) await turn();
     }
     this.#looking = false;

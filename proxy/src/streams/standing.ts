@@ -1,4 +1,4 @@
-import { Refusal, type Clock, type WallTime } from "@tocsin/shared";
+import { Denial, type Clock, type WallTime } from "@tocsin/shared";
 import type { RevocationSet } from "@tocsin/shared/revocations";
 import type { StreamPrincipal } from "./streams.ts";
 
@@ -10,12 +10,22 @@ export class Standing {
   readonly #revocations: RevocationSet;
   readonly #clock: Clock;
   readonly #isBlocked: (address: string) => boolean;
+  readonly #keyEndsAt: (digest: string) => WallTime | undefined;
 
-  /** @param isBlocked whether an address is shut out */
-  constructor(revocations: RevocationSet, clock: Clock, isBlocked: (address: string) => boolean) {
+  /**
+   * @param isBlocked whether an address is shut out
+   * @param keyEndsAt until when the secret of an API key is good; undefined: not any more. Default: as it was when it was shown
+   */
+  constructor(
+    revocations: RevocationSet,
+    clock: Clock,
+    isBlocked: (address: string) => boolean,
+    keyEndsAt: (digest: string) => WallTime | undefined = () => Infinity,
+  ) {
     this.#revocations = revocations;
     this.#clock = clock;
     this.#isBlocked = isBlocked;
+    this.#keyEndsAt = keyEndsAt;
   }
 
   get now(): WallTime {
@@ -29,11 +39,16 @@ export class Standing {
     return credential !== undefined && this.#revocations.has(credential) ? "revoked" : undefined;
   }
 
-  /** The same as far as the time alone decides: quicker asked. @param now see {@link now} */
+  /** What no revocation tells, because it is a matter of time, or of an API key that was rotated: quicker asked. @param now see {@link now} */
   byTime(principal: StreamPrincipal | undefined, now: WallTime): Ending | undefined {
     if (principal?.expiresAt === undefined) return undefined;
-    const { expiresAt, endsAt = expiresAt * 1_000 } = principal;
-    return now >= endsAt ? "expired" : undefined;
+    const { expiresAt, endsAt = expiresAt * 1_000, keyDigest } = principal;
+    if (now >= endsAt) return "expired";
+    if (keyDigest === undefined) return undefined;
+    // A rotation gives the secret that was shown an end which it had not then, or takes it away.
+    const keyEndsAt = this.#keyEndsAt(keyDigest);
+    if (keyEndsAt === undefined) return "revoked";
+    return now >= keyEndsAt ? "expired" : undefined;
   }
 
   /** Calls back when {@link of} may say more than before. Returns how to stop it. */
@@ -43,14 +58,14 @@ export class Standing {
 }
 
 /** What is told to somebody who has no answer yet. */
-export function refusalOf(ending: Ending): Refusal {
+export function refusalOf(ending: Ending): Denial {
   switch (ending) {
     case "revoked":
-      return new Refusal("credential-revoked");
+      return new Denial("credential-revoked", "revoked");
     case "expired":
-      return new Refusal("credential-expired");
+      return new Denial("credential-expired", "expired");
     case "blocked":
-      return new Refusal("address-blocked");
+      return new Denial("address-blocked", "address-blocked");
     default:
       return ending satisfies never;
   }

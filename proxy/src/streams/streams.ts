@@ -43,6 +43,8 @@ export interface StreamPrincipal {
   readonly endsAt?: WallTime;
   /** What is asked of the revocations. */
   readonly credential?: Credential;
+  /** Of an API key: the digest of the secret that was shown. */
+  readonly keyDigest?: string;
 }
 
 /** One open stream. */

@@ -5,7 +5,7 @@ import { identityHeaders } from "../identity-headers.ts";
 /** Whom a key speaks for, when it is shown with this secret. */
 export function principalOf(
   { id, principal, roles, scopes, expiresAt = Infinity }: ApiKeyEntry,
-  { issuedAt, endsAt = Infinity }: ApiKeySecret,
+  { hash, issuedAt, endsAt = Infinity }: ApiKeySecret,
 ): Verified {
   const expires = Math.min(expiresAt, endsAt);
   return {
@@ -24,6 +24,7 @@ export function principalOf(
         fingerprint: undefined,
         apiKey: id,
       },
+      keyDigest: hash,
       headers: identityHeaders("api-key", principal, roles, scopes),
     },
     endsAt: expires * 1_000,

@@ -1,3 +1,4 @@
+import type { WallTime } from "@tocsin/shared";
 import type { ApiKeyId } from "@tocsin/shared/api-keys";
 import type { ApiKeyEntry, ApiKeySecret } from "@tocsin/shared/contract";
 import type { Verified } from "../admission.ts";
@@ -46,6 +47,17 @@ export class ApiKeyTable {
   /** @param digest of a whole key, in base64url */
   find(digest: string): HeldSecret | undefined {
     return this.#secrets.get(digest);
+  }
+
+  /**
+   * Until when a secret is good, in Unix milliseconds. Infinity: until it is taken back.
+   *
+   * @param digest as of {@link find}
+   * @returns undefined: it is not, because it was rotated away or its key was revoked
+   */
+  endsAt(digest: string): WallTime | undefined {
+    const held = this.#secrets.get(digest);
+    return held === undefined || held.key.revoked ? undefined : held.verified.endsAt;
   }
 
   set(entry: ApiKeyEntry): void {
