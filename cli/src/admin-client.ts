@@ -6,6 +6,7 @@ import {
   type Problem,
 } from "@tocsin/shared";
 import { exchange, TooSlow, type Answer } from "./http.ts";
+import { version } from "./version.ts";
 import { findToken, settingsOf, type FoundToken } from "./settings.ts";
 import { CommandFailed, type Terminal } from "./terminal.ts";
 
@@ -58,6 +59,8 @@ export function adminClient(terminal: Terminal, clock: Clock = systemClock): Adm
       timeoutMs: patienceMs + waitMs,
       headers: {
         accept: accept ?? "application/json",
+        // Who it was stands in the audit: a token alone is nobody.
+        "user-agent": `tocsin/${version()} (${terminal.user})`,
         ...(token.token === undefined ? {} : { authorization: `Bearer ${token.token}` }),
         ...(body === undefined ? {} : { "content-type": body.type }),
         ...headers,

@@ -1,6 +1,7 @@
 /**
  * The process: the one place that reads arguments and environment, and hears signals.
  */
+import { hostname, userInfo } from "node:os";
 import { run } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -10,9 +11,13 @@ const echoMs = 100;
 const graceMs = 100;
 
 let served = false;
+/** Timers of ours keep no process alive: a command that waits for nothing else until it is stopped is kept by this. */
+let alive: NodeJS.Timeout | undefined;
 
 function untilStopped(): AbortSignal {
   served = true;
+  // oxlint-disable-next-line no-restricted-globals -- nothing is timed: what is wanted is the handle
+  alive ??= setInterval(() => {}, 3_600_000);
   const stop = new AbortController();
   let begunAt: bigint | undefined;
   for (const [signal, number] of [
@@ -41,8 +46,19 @@ async function readInput(): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/** The system may know no name for the user, as in a container with a number for one. */
+function user(): string {
+  const machine = hostname();
+  try {
+    return `${userInfo().username}@${machine}`;
+  } catch {
+    return machine;
+  }
+}
+
 const terminal: Terminal = {
   environment: process.env,
+  user: user().replaceAll(/[^\x21-\x7e]/g, "?"),
   stdout: process.stdout,
   stderr: process.stderr,
   readInput,
@@ -57,6 +73,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) =>
 );
 
 process.exitCode = await run(process.argv.slice(2), terminal);
+clearInterval(alive);
 if (served) {
   const { systemClock } = await import("@tocsin/shared");
   systemClock.after(graceMs, () => process.exit());

@@ -43,6 +43,7 @@ function terminalOf(environment: Readonly<Record<string, string>>) {
   });
   const terminal: Terminal = {
     environment,
+    user: "ada@laptop",
     stdout: output("stdout"),
     stderr: output("stderr"),
     readInput: async () => "",

@@ -1,12 +1,12 @@
 /**
  * The words of the command line. What a command does is loaded when it is run: help and typing errors are answered at once.
  */
-import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import type { HealthcheckOptions } from "./commands/healthcheck.ts";
 import type { ApplyOptions } from "./commands/config.ts";
 import type { RoutesOptions } from "./commands/routes.ts";
 import type { ServeOptions } from "./commands/serve.ts";
+import { addAudit } from "./audit-words.ts";
 import { addLaterCommands } from "./later.ts";
 import { addPurge } from "./purge-words.ts";
 import type { RequestOptions } from "./route-request.ts";
@@ -14,6 +14,7 @@ import { addKeys } from "./key-words.ts";
 import { addRevoking } from "./revoking-words.ts";
 import { addSessions } from "./session-words.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
+import { version } from "./version.ts";
 
 export interface Program {
   readonly command: Command;
@@ -61,6 +62,7 @@ export function createProgram(terminal: Terminal): Program {
   addPurge(program, running, wait);
   addSessions(group, running, wait);
   addKeys(group, running, wait);
+  addAudit(program, running);
   program
     .command("healthcheck")
     .description("ask a probe whether all is well; for container health checks")
@@ -224,12 +226,6 @@ Examples:
   tocsin revoke token --file leaked.txt --reason leaked
   tocsin block 203.0.113.0/24 --for 1h
   tocsin purge --user ada
+  tocsin audit --since 1h
 
 Exit codes: 0 ok, 1 error, 2 differences found, 3 not in force everywhere in time, 64 wrong settings.`;
-
-function version(): string {
-  const { version } = JSON.parse(
-    readFileSync(new URL("../package.json", import.meta.url), "utf8"),
-  ) as { version: string };
-  return version;
-}

@@ -255,6 +255,7 @@ test("on a terminal the progress is shown and wiped away", async () => {
   let written = "";
   const terminal: Terminal = {
     environment: { ...environment, TOCSIN_ADMIN_TOKEN: adminToken },
+    user: "ada@laptop",
     stdout: { write: () => {} },
     stderr: { isTTY: true, write: (text: string) => void (written += text) },
     readInput: async () => "",

@@ -5,13 +5,15 @@ export interface TableOptions {
   readonly paint?: (cell: string, row: number, column: number) => string;
   /** Blanks after the first column. Default 3, as after the others. */
   readonly firstGap?: number;
+  /** Least widths of the columns, for rows that are written bit by bit. */
+  readonly least?: readonly number[];
 }
 
 /** Rows as aligned columns. */
 export function table(rows: readonly (readonly string[])[], options: TableOptions = {}): string {
-  const { paint = (cell) => cell, firstGap = 3 } = options;
+  const { paint = (cell) => cell, firstGap = 3, least = [] } = options;
   const cells = rows.map((row) => row.map(plain));
-  const widths: number[] = [];
+  const widths = [...least];
   // The last cell of a row has nothing behind it that would have to be aligned.
   for (const row of cells)
     for (const [column, cell] of row.slice(0, -1).entries())

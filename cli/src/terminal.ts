@@ -6,6 +6,8 @@ export interface Output {
 
 export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Who runs this, on which machine: `ada@laptop`. */
+  readonly user: string;
   /** Data. */
   readonly stdout: Output;
   /** Talk. */

@@ -28,6 +28,7 @@ const commands = [
   ["revoke", "user"],
   ["revocations"],
   ["revocations", "list"],
+  ["audit"],
   ["healthcheck"],
 ];
 

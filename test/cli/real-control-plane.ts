@@ -4,7 +4,7 @@
 import { Secret, silentLog, systemClock, systemRandom } from "@tocsin/shared";
 import type { Bus } from "@tocsin/shared/bus";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
-import type { Journals } from "@tocsin/shared/journal";
+import type { Journals, Ledger } from "@tocsin/shared/journal";
 import { connectNats, openNatsJournals } from "@tocsin/shared/nats";
 import { startControlPlane } from "@tocsin/control-plane";
 import { adminToken } from "./admin-api.ts";
@@ -28,13 +28,14 @@ export async function startRealControlPlane(
   options: { natsUrl?: string } = {},
 ): Promise<RealControlPlane> {
   await using stack = new AsyncDisposableStack();
-  const { bus, journals } = await store(stack, options.natsUrl);
+  const { bus, journals, audit } = await store(stack, options.natsUrl);
   const controlPlane = stack.use(
     await startControlPlane({
       node: "control-plane-1",
       version: "1.2.3",
       bus,
       journals,
+      audit,
       clock: systemClock,
       random: systemRandom,
       log: silentLog,
@@ -56,11 +57,12 @@ export async function startRealControlPlane(
 async function store(
   stack: AsyncDisposableStack,
   natsUrl: string | undefined,
-): Promise<{ bus: Bus; journals: Journals }> {
+): Promise<{ bus: Bus; journals: Journals; audit: Ledger }> {
   if (natsUrl === undefined) {
     const bus = stack.use(createEmbeddedBus());
     const opened = await openEmbeddedStore(":memory:", { bus, clock: systemClock });
-    return { bus, journals: stack.use(opened).journals };
+    const { journals, audit } = stack.use(opened);
+    return { bus, journals, audit };
   }
   const bus = stack.use(
     await connectNats({
@@ -72,5 +74,6 @@ async function store(
     }),
   );
   const opened = await openNatsJournals({ bus, clock: systemClock, log: silentLog });
-  return { bus, journals: stack.use(opened).journals };
+  const { journals, audit } = stack.use(opened);
+  return { bus, journals, audit };
 }
