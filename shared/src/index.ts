@@ -1,3 +1,5 @@
+export { Denial, denials } from "./denial.ts";
+export type { DenialCause, DenialOptions } from "./denial.ts";
 export { Aborted, disposable, messageOf, once } from "./lifetime.ts";
 export { createLog, logLevels, Secret, silentLog } from "./log.ts";
 export type { FlushableLog, Log, LogLevel } from "./log.ts";

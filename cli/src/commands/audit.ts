@@ -56,7 +56,7 @@ export async function showAudit(invocation: Invocation<AuditOptions>): Promise<E
     if (stop.aborted) return 0;
     const page = await ask(client, `?limit=${pageSize}&after=${last}${filters}`);
     show(page.records);
-    last = page.next ?? page.records.at(-1)?.position ?? last;
+    last = page.next ?? last;
   }
 }
 

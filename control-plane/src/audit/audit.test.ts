@@ -395,7 +395,8 @@ describe("reading", () => {
       records: { length: 7 },
     });
     const head = (await read(node))[0]!.position;
-    expect(await page(node, `?after=${head}`)).toEqual({ records: [] });
+    expect(await page(node, `?after=${head}`)).toEqual({ records: [], next: head });
+    expect(await page(node, "?after=0&who=nobody")).toEqual({ records: [], next: head });
 
     expect(await read(node, "?outcome=refused")).toMatchObject([{ code: "config-invalid" }]);
     expect(await read(node, `?since=${Date.now() + 1_000}`)).toEqual([]);

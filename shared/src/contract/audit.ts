@@ -61,7 +61,10 @@ export type AuditView = z.infer<typeof AuditView>;
 /** `GET /v1/audit`: newest first, or, with `after`, oldest first. */
 export const AuditPage = z.object({
   records: z.array(AuditView),
-  /** Where the next page begins (`?before=`, with `after` `?after=`); absent: there is no more. */
+  /**
+   * Where the next page begins: `?before=`, absent when there is no more. With `after` the next `?after=`, always there, as there may
+   * be more at any moment.
+   */
   next: z.int().optional(),
   /** Records that this version cannot read. */
   unreadable: z.int().optional(),
