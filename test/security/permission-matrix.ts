@@ -15,7 +15,13 @@ export interface Role {
   readonly subscribe: Readonly<Record<string, Rows>>;
 }
 
-const streams = ["TOCSIN_CATALOGUE", "TOCSIN_HEALTH", "TOCSIN_REVOCATIONS", "TOCSIN_INVALIDATIONS"];
+const streams = [
+  "TOCSIN_CATALOGUE",
+  "TOCSIN_HEALTH",
+  "TOCSIN_REVOCATIONS",
+  "TOCSIN_INVALIDATIONS",
+  "TOCSIN_AUDIT",
+];
 
 const controlPlane: Role = {
   user: "control-plane",
@@ -76,7 +82,11 @@ const controlPlane: Role = {
       ],
     },
     "tocsin.v1.log.>": {
-      may: ["tocsin.v1.log.revocations.token", "tocsin.v1.log.catalogue.instance.users.users-1"],
+      may: [
+        "tocsin.v1.log.revocations.token",
+        "tocsin.v1.log.catalogue.instance.users.users-1",
+        "tocsin.v1.log.audit.record",
+      ],
       mayNot: [
         "tocsin.v1.log",
         "tocsin.v2.log.revocations.token",
@@ -142,6 +152,7 @@ const proxy: Role = {
         "tocsin.v1.sync.a.b",
         "tocsin.v1.log.revocations.token",
         "tocsin.v1.log.catalogue.config",
+        "tocsin.v1.log.audit.record",
       ],
     },
     "tocsin.v1.heartbeat.proxy.*": {
@@ -184,6 +195,7 @@ const proxy: Role = {
         "$JS.API.STREAM.CREATE.EVIL",
         "$JS.API.STREAM.INFO.TOCSIN_REVOCATIONS",
         "$JS.API.STREAM.MSG.GET.TOCSIN_REVOCATIONS",
+        "$JS.API.STREAM.MSG.GET.TOCSIN_AUDIT",
         "$JS.API.STREAM.DELETE.TOCSIN_REVOCATIONS",
         "$JS.API.STREAM.PURGE.TOCSIN_REVOCATIONS",
         "$JS.API.CONSUMER.CREATE.TOCSIN_REVOCATIONS",
@@ -230,6 +242,7 @@ const operator: Role = {
       may: ["tocsin.v1.operate.revoke"],
       mayNot: [
         "tocsin.v1.operate",
+        "tocsin.v1.log.audit.record",
         "tocsin.v1.log.revocations.token",
         "tocsin.v1.feed.revocations.token",
         "tocsin.v1.beacon",
@@ -279,6 +292,7 @@ function service(name: string, other: string): Role {
     `tocsin.v1.log.catalogue.instance.${name}.${name}-1`,
     `tocsin.v1.feed.health.instance.${name}.${name}-1`,
     "tocsin.v1.sync.catalogue",
+    "tocsin.v1.log.audit.record",
     "tocsin.v1.beacon",
     "tocsin.v1.heartbeat.proxy.proxy-1",
     "tocsin.v1.ack.operation.proxy-1",
