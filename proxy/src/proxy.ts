@@ -32,6 +32,7 @@ import { Streams } from "./streams/streams.ts";
 import { createAccessLog, silentAccessLog } from "./telemetry/access-log.ts";
 import type { MetricSamples } from "./telemetry/exposition.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import { SignInFailures } from "./telemetry/sign-in-failures.ts";
 import { bootOf } from "./upstream/instances.ts";
 import { createUpstreams } from "./upstream/upstreams.ts";
 import { userQuestions } from "./user-questions.ts";
@@ -228,6 +229,9 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
   const access = stack.use(
     accessLines === undefined ? silentAccessLog : createAccessLog(accessLines, clock, { node }),
   );
+  const failures = stack.use(
+    new SignInFailures({ log, clock, counted: (code) => metrics.denied(code) }),
+  );
 
   const closed = closedGate({ metrics, access, log, clock });
   let gate: Gate = closed;
@@ -263,6 +267,7 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
       isBlocked,
       metrics,
       access,
+      failures,
       log,
       clock,
       random,

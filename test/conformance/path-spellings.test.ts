@@ -15,7 +15,7 @@ import {
   statusOf,
 } from "../../proxy/src/listener/gateway.fixture.ts";
 import type { RawOrigin, TestGateway } from "../../proxy/src/listener/gateway.fixture.ts";
-import { Refusal } from "../../shared/src/refusal.ts";
+import { Denial } from "../../shared/src/denial.ts";
 
 const holder = (...roles: string[]): IdentifiedPrincipal => ({
   method: "jwt",
@@ -37,7 +37,7 @@ const holder = (...roles: string[]): IdentifiedPrincipal => ({
 /** The token is the role. */
 const byRole: Identity = {
   identify({ head: { authorization } }) {
-    if (authorization === undefined) throw new Refusal("credential-missing");
+    if (authorization === undefined) throw new Denial("credential-missing", "credential-absent");
     return holder(authorization.slice("Bearer ".length));
   },
 };

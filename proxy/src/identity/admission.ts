@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { Clock, WallTime } from "@tocsin/shared";
 import type { RevocationSet } from "@tocsin/shared/revocations";
 import type { IdentifiedPrincipal } from "./principal.ts";
@@ -24,10 +24,12 @@ export class Admission {
 
   /** @throws Refusal credential-expired, credential-revoked */
   admit(verified: Verified): IdentifiedPrincipal {
-    if (this.#clock.wall() >= verified.endsAt) throw new Refusal("credential-expired");
+    const { issuer, credential } = verified.principal;
+    if (this.#clock.wall() >= verified.endsAt)
+      throw new Denial("credential-expired", "expired", { issuer });
     if (verified.clearedAt !== this.#revocations.version) {
-      if (this.#revocations.has(verified.principal.credential))
-        throw new Refusal("credential-revoked");
+      if (this.#revocations.has(credential))
+        throw new Denial("credential-revoked", "revoked", { issuer });
       // Nothing was revoked since that version: until something is, the answer stays the same.
       verified.clearedAt = this.#revocations.version;
     }

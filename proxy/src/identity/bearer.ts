@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 
 /** RFC 6750 §2.1: the scheme, at least one blank, one token of the token68 alphabet, and nothing else. */
 const credentials = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
@@ -10,7 +10,6 @@ const credentials = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
  */
 export function bearerToken(authorization: string): string {
   const token = credentials.exec(authorization)?.[1];
-  if (token === undefined)
-    throw new Refusal("credential-invalid", { cause: "Authorization is not one bearer token" });
+  if (token === undefined) throw new Denial("credential-invalid", "authorization-malformed");
   return token;
 }

@@ -1,5 +1,6 @@
 /** What the claims of a verified token say, as far as it is used. */
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
+import type { DenialCause } from "@tocsin/shared";
 import { isObject } from "./json.ts";
 import type { IssuerRules } from "./rules.ts";
 
@@ -31,15 +32,16 @@ export function readClaims(
   rules: IssuerRules,
   nowSeconds: number,
 ): Claims {
-  const { sub, jti } = payload;
-  const issuedAt = seconds(payload, "iat");
-  const expiresAt = seconds(payload, "exp");
-  if (issuedAt > nowSeconds + rules.toleranceSeconds) throw invalid("iat is in the future");
-  if (expiresAt - issuedAt > rules.maxLifetimeSeconds) throw invalid("the token lives too long");
+  const { sub, jti, iat: issuedAt, exp: expiresAt } = payload;
+  const invalid = (why: DenialCause) =>
+    new Denial("credential-invalid", why, { issuer: rules.issuer });
+  if (!isTime(issuedAt) || !isTime(expiresAt)) throw invalid("claim-malformed");
+  if (issuedAt > nowSeconds + rules.toleranceSeconds) throw invalid("not-yet-valid");
+  if (expiresAt - issuedAt > rules.maxLifetimeSeconds) throw invalid("lifetime-too-long");
   if (typeof sub !== "string" || !isRevocable(sub) || control.test(sub))
-    throw invalid("sub is not a usable name");
+    throw invalid("claim-malformed");
   if (jti !== undefined && (typeof jti !== "string" || !isRevocable(jti)))
-    throw invalid("jti is not a usable name");
+    throw invalid("claim-malformed");
   return {
     subject: sub,
     tokenId: jti,
@@ -52,11 +54,9 @@ export function readClaims(
   };
 }
 
-function seconds(payload: Readonly<Record<string, unknown>>, claim: "iat" | "exp"): number {
-  const value = payload[claim];
-  // 1e400 is valid JSON and reads as Infinity.
-  if (typeof value !== "number" || !Number.isFinite(value)) throw invalid(`${claim} is no time`);
-  return value;
+/** 1e400 is valid JSON and reads as Infinity. */
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
 }
 
 /** Lone surrogates have no UTF-8: two such names could not be told apart once they are written down. */
@@ -82,8 +82,4 @@ function names(value: unknown): readonly string[] {
 
 function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" && value.isWellFormed() ? value : undefined;
-}
-
-function invalid(cause: string): Refusal {
-  return new Refusal("credential-invalid", { cause });
 }

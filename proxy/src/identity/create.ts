@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { AuthPolicy, Config } from "@tocsin/shared/contract";
 import { ApiKeys } from "./api-keys/api-keys.ts";
 import type { ApiKeysOptions } from "./api-keys/api-keys.ts";
@@ -57,25 +57,24 @@ class Credentials implements ConfigurableIdentity {
     if (key !== undefined) {
       // Which of two counts, somebody else could see otherwise.
       if (authorization !== undefined)
-        throw new Refusal("bad-request", { detail: "both a token and an API key" });
-      if (!takes(via, "api-key"))
-        throw new Refusal("credential-invalid", { cause: "the route does not take API keys" });
+        throw new Denial("bad-request", "token-and-api-key", {
+          detail: "both a token and an API key",
+        });
+      if (!takes(via, "api-key")) throw new Denial("credential-invalid", "api-key-not-taken");
       return this.#apiKeys.identify(key);
     }
     if (authorization !== undefined) {
       // What a client shows is looked at, or refused: it is never as if it had shown nothing.
-      if (!takes(via, "jwt"))
-        throw new Refusal("credential-invalid", { cause: "the route does not take tokens" });
+      if (!takes(via, "jwt")) throw new Denial("credential-invalid", "token-not-taken");
       return this.#tokens.identify(authorization);
     }
     // Browsers send it unasked, so whatever a client says of its own accord counts before it.
     if (cookie !== undefined) {
-      if (!takes(via, "session"))
-        throw new Refusal("credential-invalid", { cause: "the route does not take sessions" });
+      if (!takes(via, "session")) throw new Denial("credential-invalid", "session-not-taken");
       return this.#sessions.identify(cookie, request);
     }
     if (mode === "optional") return anonymous;
-    throw new Refusal("credential-missing");
+    throw new Denial("credential-missing", "credential-absent");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,7 @@
 /** Signatures and the claims that every verifier knows (RFC 7515, RFC 7519). The only file that knows the library. */
 import { calculateJwkThumbprint, errors, importJWK, jwtVerify } from "jose";
-import { messageOf, Refusal } from "@tocsin/shared";
-import type { WallTime } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
+import type { DenialCause, WallTime } from "@tocsin/shared";
 import type { Algorithm } from "@tocsin/shared/contract";
 import type { IssuerRules } from "./rules.ts";
 
@@ -98,12 +98,21 @@ export async function verifyToken(
     } catch (thrown) {
       // Another key of the same name may have signed it.
       if (thrown instanceof errors.JWSSignatureVerificationFailed) continue;
-      const code =
-        thrown instanceof errors.JWTExpired ? "credential-expired" : "credential-invalid";
-      throw new Refusal(code, { cause: messageOf(thrown) });
+      const why = causeOf(thrown);
+      const code = why === "expired" ? "credential-expired" : "credential-invalid";
+      throw new Denial(code, why, { issuer: rules.issuer });
     }
   }
-  throw new Refusal("credential-invalid", {
-    cause: keys.length === 0 ? "no key of the issuer fits" : "the signature is not the issuer's",
-  });
+  const why = keys.length === 0 ? "key-unknown" : "signature-wrong";
+  throw new Denial("credential-invalid", why, { issuer: rules.issuer });
+}
+
+/** What the library says about a token whose signature is right, in our words: its own may hold the token's. */
+function causeOf(thrown: unknown): DenialCause {
+  if (thrown instanceof errors.JWTExpired) return "expired";
+  if (!(thrown instanceof errors.JWTClaimValidationFailed)) return "claim-malformed";
+  const { claim, reason } = thrown;
+  if (reason === "missing") return "claim-missing";
+  if (reason !== "check_failed") return "claim-malformed";
+  return claim === "aud" ? "audience-wrong" : claim === "nbf" ? "not-yet-valid" : "claim-malformed";
 }

@@ -3,7 +3,8 @@
  *
  * A token that could be read in two ways is refused here, so that whatever verifies it later reads what was read here.
  */
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
+import type { DenialCause } from "@tocsin/shared";
 import { isObject, readObject } from "./json.ts";
 
 /** A token that has the right form. Nothing in it is proven yet. */
@@ -25,14 +26,14 @@ const types = new Set(["jwt", "at+jwt"]);
 
 /** @throws Refusal credential-invalid */
 export function readToken(text: string): ReadToken {
-  if (text.length > maxTokenLength) throw invalid("the token is too long");
+  if (text.length > maxTokenLength) throw invalid("token-too-long");
   const parts = text.split(".");
-  if (parts.length !== 3) throw invalid(`the token has ${parts.length} parts`);
+  if (parts.length !== 3) throw invalid("token-parts");
   const [header, claims] = parts.map(canonicalBytes);
   const { alg, kid } = readHeader(header!);
   const payload = readObject(claims!);
-  if (payload === undefined) throw invalid("the claims are not an unambiguous JSON object");
-  if (typeof payload["iss"] !== "string") throw invalid("iss is missing");
+  if (payload === undefined) throw invalid("token-claims");
+  if (typeof payload["iss"] !== "string") throw invalid("token-claims");
   return { text, algorithm: alg, keyId: kid, issuer: payload["iss"] };
 }
 
@@ -42,32 +43,31 @@ export function readToken(text: string): ReadToken {
  */
 function canonicalBytes(part: string): Uint8Array {
   const bytes = Buffer.from(part, "base64url");
-  if (bytes.length === 0) throw invalid("a part of the token is empty");
-  if (bytes.toString("base64url") !== part)
-    throw invalid("a part of the token is not canonical base64url");
+  if (bytes.length === 0) throw invalid("token-encoding");
+  if (bytes.toString("base64url") !== part) throw invalid("token-encoding");
   return bytes;
 }
 
 function readHeader(bytes: Uint8Array): { alg: string; kid: string | undefined } {
   const header = readObject(bytes);
-  if (header === undefined) throw invalid("the header is not an unambiguous JSON object");
+  if (header === undefined) throw invalid("token-header");
   const { alg, kid, typ } = header;
-  if (typeof alg !== "string") throw invalid("alg is not a string");
+  if (typeof alg !== "string") throw invalid("token-header");
   if (kid !== undefined && (typeof kid !== "string" || kid.length > 512))
-    throw invalid("kid is not a short string");
+    throw invalid("token-header");
   if (typ !== undefined) {
     if (typeof typ !== "string" || !types.has(typ.toLowerCase().replace(/^application\//, "")))
-      throw invalid("typ says that this is something else");
+      throw invalid("token-type");
   }
   // RFC 7515 §4.1.11: what is critical must be understood, and no extension is. RFC 7797 would change what is signed.
   if (Object.hasOwn(header, "crit") || Object.hasOwn(header, "b64"))
-    throw invalid("the header has extensions");
+    throw invalid("token-extension");
   // RFC 8725 §3.10: keys come from the issuer's own set. References to others (jku, x5u) are never followed; a key that the token
   // brings along can only be meant to deceive.
-  if (isObject(header["jwk"])) throw invalid("the header brings its own key");
+  if (isObject(header["jwk"])) throw invalid("token-brings-key");
   return { alg, kid };
 }
 
-function invalid(cause: string): Refusal {
-  return new Refusal("credential-invalid", { cause });
+function invalid(why: DenialCause): Denial {
+  return new Denial("credential-invalid", why);
 }

@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { Clock, Log, Random } from "@tocsin/shared";
 import type { Issuer } from "@tocsin/shared/contract";
 import { Admission } from "./admission.ts";
@@ -119,12 +119,13 @@ export class Tokens implements AsyncDisposable {
   async #read(text: string): Promise<Verified> {
     const token = readToken(text);
     const issuer = this.#issuers.get(token.issuer);
-    if (issuer === undefined) throw invalid("the issuer is not known");
+    if (issuer === undefined) throw new Denial("credential-invalid", "issuer-unknown");
     const { rules } = issuer;
     // RFC 8725 §3.1: the list of the issuer decides, before any key is looked for; the token's own word never does.
     const algorithm = rules.algorithms.find((name) => name === token.algorithm);
-    if (algorithm === undefined) throw invalid(`the issuer does not sign with ${token.algorithm}`);
-    const keys = await this.#keys(() => issuer.keys(algorithm, token.keyId));
+    if (algorithm === undefined)
+      throw new Denial("credential-invalid", "algorithm-not-allowed", { issuer: rules.issuer });
+    const keys = await this.#keys(rules, () => issuer.keys(algorithm, token.keyId));
     const now = this.#clock.wall();
     const { payload, keyId } = await verifyToken(text, algorithm, keys, rules, now);
     const claims = readClaims(payload, rules, now / 1000);
@@ -167,13 +168,14 @@ export class Tokens implements AsyncDisposable {
     return this.#ahead.has(issuer) ? issuedAt - toleranceSeconds : issuedAt;
   }
 
-  async #keys<Keys>(find: () => Promise<Keys>): Promise<Keys> {
+  async #keys<Keys>({ issuer }: IssuerRules, find: () => Promise<Keys>): Promise<Keys> {
     try {
       return await find();
     } catch (error) {
       // The token may be good; this gateway does not know enough to tell. So not 401, which would make clients throw good tokens
       // away, but 503: come back. And never in: what cannot be checked is not let through.
-      if (error instanceof KeysUnavailable) throw new Refusal("stale-state", { cause: error });
+      if (error instanceof KeysUnavailable)
+        throw new Denial("stale-state", "keys-unavailable", { cause: error, issuer });
       throw error;
     }
   }
@@ -199,8 +201,4 @@ function principalOf(issuer: string, claims: Claims, credential: Credential): Id
     credential,
     headers: identityHeaders("jwt", subject, roles, scopes),
   };
-}
-
-function invalid(cause: string): Refusal {
-  return new Refusal("credential-invalid", { cause });
 }

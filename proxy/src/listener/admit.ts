@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { isIPv6 } from "node:net";
-import { Refusal } from "@tocsin/shared";
+import { Denial, Refusal } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
 import { methods } from "@tocsin/shared/contract";
 import { Exchange } from "../pipeline/exchange.ts";
@@ -68,7 +68,7 @@ function faultIn(
   { limits, isBlocked }: Gate,
 ): Refusal | undefined {
   const { head } = exchange;
-  if (isBlocked(exchange.clientAddress)) return new Refusal("address-blocked");
+  if (isBlocked(exchange.clientAddress)) return new Denial("address-blocked", "address-blocked");
   const url = request.url ?? "";
   if (url.length > limits.uri) return new Refusal("uri-too-long");
   if (head.bytes > limits.headers) return new Refusal("headers-too-large");

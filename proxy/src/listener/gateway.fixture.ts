@@ -12,6 +12,7 @@ import type { ExchangeRecord } from "../telemetry/access-log.ts";
 import { Streams } from "../streams/streams.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { SignInFailures } from "../telemetry/sign-in-failures.ts";
 import type { Instances, UpstreamInstance } from "../upstream/instances.ts";
 import { createUpstreams } from "../upstream/upstreams.ts";
 import type { Upstreams } from "../upstream/upstreams.ts";
@@ -91,6 +92,9 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     ...options.config,
   });
   const websockets = new Census();
+  const failures = stack.use(
+    new SignInFailures({ log, clock, counted: (code) => metrics.denied(code) }),
+  );
   const assembled = assemble(config, {
     instances: () => instances,
     identity: {
@@ -105,6 +109,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     websockets,
     metrics,
     access: { note: (record) => void records.push(record), [Symbol.dispose]() {} },
+    failures,
     log,
     clock,
     random: options.random ?? (() => 0),

@@ -15,6 +15,7 @@ import { observe } from "../stages/observe.ts";
 import { upgrade } from "../stages/upgrade.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { SignInFailures } from "../telemetry/sign-in-failures.ts";
 import type { Instances } from "../upstream/instances.ts";
 import type { Upstreams } from "../upstream/upstreams.ts";
 import type { Census } from "../websocket/census.ts";
@@ -35,6 +36,8 @@ export interface Engines {
   readonly isBlocked?: Gate["isBlocked"];
   readonly metrics: Metrics;
   readonly access: AccessLog;
+  /** Takes whoever is not let in. */
+  readonly failures: Pick<SignInFailures, "note">;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
@@ -56,7 +59,7 @@ export function assemble(config: Config, engines: Engines): Gate {
   const router = engines.narrowed?.(whole) ?? whole;
   const handle = Pipeline.from<Received>()
     .through(observe(engines.metrics, engines.access, clock)) // sees every way out: metrics, one access line
-    .through(explain(log)) // the only place where a refusal becomes a reply
+    .through(explain(log, engines.failures)) // the only place where a refusal becomes a reply
     .through(match(router, config.listen.limits.matchBody)) // Received   → Routed
     .through(identify(engines.identity, engines.staleness)) // Routed     → Identified
     .through(authorize()) // Identified → Permitted

@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import { describe, expect, test } from "vitest";
 import {
   answering,
@@ -123,7 +123,7 @@ describe("the inbound side of a sidecar", () => {
       config: { routes: [route("users", "/*", "users", { auth: "required" })] },
       identity: {
         identify: () => {
-          throw new Refusal("credential-missing");
+          throw new Denial("credential-missing", "credential-absent");
         },
       },
     });

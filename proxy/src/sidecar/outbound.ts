@@ -20,7 +20,7 @@ export function assembleOutbound(config: Config, engines: Engines): Gate {
   const { clock, log } = engines;
   const handle = Pipeline.from<Received>()
     .through(observe(engines.metrics, engines.access, clock))
-    .through(explain(log))
+    .through(explain(log, engines.failures))
     .through(callee(config, engines.instances)) // Received   → Routed
     .through(identify(engines.identity, engines.staleness)) // Routed     → Identified, as nobody
     .through(authorize()) // Identified → Permitted

@@ -8,6 +8,7 @@ import { closedGate } from "../pipeline/assemble.ts";
 import type { Engines } from "../pipeline/assemble.ts";
 import type { ExchangeRecord } from "../telemetry/access-log.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { unwatched } from "../telemetry/sign-in-failures.ts";
 import type { Instances, UpstreamInstance } from "../upstream/instances.ts";
 import { createUpstreams } from "../upstream/upstreams.ts";
 import { Census } from "../websocket/census.ts";
@@ -123,6 +124,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     websockets: new Census(),
     metrics,
     access,
+    failures: unwatched,
     log,
     clock,
     random,

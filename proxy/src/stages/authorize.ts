@@ -1,4 +1,5 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
+import type { Principal } from "../identity/principal.ts";
 import { permitted } from "../pipeline/exchange.ts";
 import type { Identified, Permitted } from "../pipeline/exchange.ts";
 import type { Stage } from "../pipeline/pipeline.ts";
@@ -15,11 +16,21 @@ export function authorize(): Stage<Identified, Permitted> {
     const { auth } = exchange.route;
     const { principal } = exchange;
     if (!meets(auth.roles, principal.roles))
-      throw new Refusal("forbidden", { detail: "a role is missing" });
+      throw new Denial("forbidden", "role-missing", {
+        issuer: issuerOf(principal),
+        detail: "a role is missing",
+      });
     if (!meets(auth.scopes, principal.scopes))
-      throw new Refusal("forbidden", insufficientScope(auth.scopes!));
+      throw new Denial("forbidden", "scope-missing", {
+        issuer: issuerOf(principal),
+        ...insufficientScope(auth.scopes!),
+      });
     return next(permitted(exchange));
   };
+}
+
+function issuerOf(principal: Principal): string | undefined {
+  return principal.method === "none" ? undefined : principal.issuer;
 }
 
 function meets(needs: Needs | undefined, held: readonly string[]): boolean {

@@ -1,8 +1,9 @@
-import { Aborted, messageOf, problemMediaType, problemOf, Refusal } from "@tocsin/shared";
+import { Aborted, Denial, messageOf, problemMediaType, problemOf, Refusal } from "@tocsin/shared";
 import type { Log } from "@tocsin/shared";
 import type { Received } from "../pipeline/exchange.ts";
 import type { Stage } from "../pipeline/pipeline.ts";
 import type { Reply } from "../pipeline/reply.ts";
+import { unwatched, type SignInFailures } from "../telemetry/sign-in-failures.ts";
 
 /** The status in logs of an exchange whose client went away before an answer. Nobody gets it. */
 export const clientClosedRequest = 499;
@@ -10,9 +11,13 @@ export const clientClosedRequest = 499;
 /**
  * The only place where a refusal becomes a reply.
  *
- * The client gets the row's status and a problem document; the cause goes to the log.
+ * The client gets the row's status and a problem document; the cause goes to the log. Whoever was kept out is counted, and told of in
+ * lines of another kind.
  */
-export function explain(log: Log): Stage<Received> {
+export function explain(
+  log: Log,
+  failures: Pick<SignInFailures, "note"> = unwatched,
+): Stage<Received> {
   return async (exchange, next) => {
     try {
       return await next(exchange);
@@ -24,7 +29,8 @@ export function explain(log: Log): Stage<Received> {
       const refusal =
         thrown instanceof Refusal ? thrown : new Refusal("internal", { cause: thrown });
       exchange.code = refusal.code;
-      if (refusal.cause !== undefined || refusal.row.level === "error") {
+      if (refusal instanceof Denial) failures.note(exchange, refusal);
+      else if (refusal.cause !== undefined || refusal.row.level === "error") {
         log[refusal.row.level](
           { request_id: exchange.id, code: refusal.code, cause: causes(refusal.cause) },
           "request refused",

@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { Milliseconds } from "@tocsin/shared";
 import type { Identity } from "../identity/identity.ts";
 import type { Principal } from "../identity/principal.ts";
@@ -37,7 +37,7 @@ export function identify(identity: Identity, staleness: Staleness): Stage<Routed
     // Read from disk and not confirmed since: of unknown age, so older than any bound. (Without any snapshot the gate is closed.)
     const ageMs = staleness.revocationsMs() ?? Infinity;
     if (ageMs > revocation.maxStalenessMs && revocation.denyWhenStale)
-      throw new Refusal("stale-state");
+      throw new Denial("stale-state", "revocations-stale", { issuer: principal.issuer });
     return principal;
   }
 }

@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Identity } from "../identity/identity.ts";
 import { anonymous } from "../identity/principal.ts";
@@ -49,10 +49,10 @@ const byRoles: Identity = {
   identify({ head: { authorization } }, policy): Principal | Promise<Principal> {
     if (authorization === undefined) {
       if (policy.mode === "optional") return anonymous;
-      throw new Refusal("credential-missing");
+      throw new Denial("credential-missing", "credential-absent");
     }
     const words = authorization.slice("Bearer ".length);
-    if (words === "bad") throw new Refusal("credential-invalid");
+    if (words === "bad") throw new Denial("credential-invalid", "signature-wrong");
     if (words.startsWith("later:")) return Promise.resolve(holder(words.slice(6).split(",")));
     if (words.startsWith("scopes:")) return holder([], words.slice(7).split(","));
     return holder(words.split(","));

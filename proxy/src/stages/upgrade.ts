@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial, Refusal } from "@tocsin/shared";
 import { addressGroup } from "@tocsin/shared/contract";
 import type { Permitted } from "../pipeline/exchange.ts";
 import type { Stage } from "../pipeline/pipeline.ts";
@@ -23,7 +23,9 @@ export function upgrade(census: Census): Stage<Permitted> {
     const { head, origin } = exchange;
     const hosts = [head.host, origin.trusted ? head.forwardedHost : undefined];
     if (!mayConnect({ origins: originsOf(head.passing), hosts }, policy.origins))
-      throw new Refusal("forbidden", { detail: "pages of this origin may not connect" });
+      throw new Denial("forbidden", "origin-not-allowed", {
+        detail: "pages of this origin may not connect",
+      });
     exchange.seat = seatOf(census, exchange, policy);
     return next(exchange);
   };

@@ -42,6 +42,8 @@ export interface ResilienceReading {
 export interface Metrics {
   /** Counts an exchange. */
   record(exchange: ExchangeRecord): void;
+  /** Counts a request that was refused for who it is, or for what it may. */
+  denied(code: string): void;
   /** Counts a request that could not be read as one. */
   recordUnreadable(status: number): void;
   connectionOpened(): void;
@@ -80,13 +82,8 @@ const methodNumbers: ReadonlyMap<string, number> = new Map(
 );
 const methodNames = [...methodNumbers.keys()];
 
-const authFailures = new Set([
-  "credential-missing",
-  "credential-invalid",
-  "credential-expired",
-  "credential-revoked",
-  "forbidden",
-]);
+/** Why an answer is cut short for somebody who may not have the rest. */
+const recalls = new Set(["revoked", "expired", "blocked"]);
 
 /** The metrics of one proxy. A registry of its own: two proxies may run in one process. */
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -94,6 +91,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   /** By route; of a route whose requests go to several services one for each. */
   const routes = new Map<string, RouteSeries>();
   const failures = new Map<string, number>();
+  const cutAnswers = new Map<string, number>();
   const refusedConnections = new Map<string, number>();
   const closedStreams = new Map<string, { kind: string; reason: string; count: number }>();
   let connections = 0;
@@ -143,8 +141,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registry,
     "tocsin_auth_failures_total",
     "counter",
-    "Requests refused for their credential, by code.",
+    "Requests refused for who they are or for what they may, by code.",
     () => [...failures].map(([code, value]) => ({ value, labels: { code } })),
+  );
+  expose(
+    registry,
+    "tocsin_answers_cut_total",
+    "counter",
+    "Answers cut short because their client may not have the rest, by reason.",
+    () => [...cutAnswers].map(([reason, value]) => ({ value, labels: { reason } })),
   );
   expose(registry, "gateway_active_connections", "gauge", "Open connections from clients.", () => [
     { value: connections, labels: {} },
@@ -214,10 +219,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       );
       if (exchange.upstreamMs !== undefined) route.upstream.observe(exchange.upstreamMs / 1_000);
       if (exchange.overheadMs !== undefined) route.overhead.observe(exchange.overheadMs / 1_000);
-      const { code } = exchange;
-      if (code !== undefined && authFailures.has(code))
-        failures.set(code, (failures.get(code) ?? 0) + 1);
+      const { aborted } = exchange;
+      if (aborted !== undefined && recalls.has(aborted)) count(cutAnswers, aborted);
     },
+    denied: (code) => count(failures, code),
     recordUnreadable(status) {
       exchangeSeries(seriesOf("", ""), "_OTHER", status).duration.observe(0);
     },
@@ -228,7 +233,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       connections -= 1;
     },
     connectionRefused(reason) {
-      refusedConnections.set(reason, (refusedConnections.get(reason) ?? 0) + 1);
+      count(refusedConnections, reason);
     },
     streamClosed(kind, reason) {
       const key = `${kind} ${reason}`;
@@ -243,6 +248,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       return { text: await registry.metrics(), type: registry.contentType };
     },
   };
+}
+
+function count(counts: Map<string, number>, label: string): void {
+  counts.set(label, (counts.get(label) ?? 0) + 1);
 }
 
 function exposeFleet(registry: Registry, fleet: () => FleetReading): void {

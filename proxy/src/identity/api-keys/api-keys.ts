@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "node:crypto";
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
 import { digestOfKey, faultInKey, keyLength } from "@tocsin/shared/api-keys";
 import type { ApiKeyPolicy } from "@tocsin/shared/contract";
@@ -59,15 +59,14 @@ export class ApiKeys {
     this.#shown.write(digest, "latin1");
     const isTheirs = timingSafeEqual(this.#shown, held?.digest ?? nobodys);
     if (held === undefined || !isTheirs) throw invalid(key);
-    if (held.key.revoked) throw new Refusal("credential-revoked");
+    if (held.key.revoked) throw new Denial("credential-revoked", "revoked");
     const principal = this.#admission.admit(held.verified);
     this.#table.note(held.key);
     return principal;
   }
 }
 
-function invalid(key: string): Refusal {
-  return new Refusal("credential-invalid", {
-    cause: `the API key: ${faultInKey(key) ?? "there is none with this id and this secret"}`,
-  });
+function invalid(key: string): Denial {
+  const isKey = faultInKey(key) === undefined;
+  return new Denial("credential-invalid", isKey ? "api-key-unknown" : "api-key-malformed");
 }

@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { Presented } from "../identity.ts";
 
 /** The field that carries API keys. */
@@ -39,6 +39,6 @@ export class KeyHeader {
   }
 }
 
-function ambiguous(detail: string): Refusal {
-  return new Refusal("bad-request", { detail });
+function ambiguous(detail: string): Denial {
+  return new Denial("bad-request", "api-key-repeated", { detail });
 }

@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds, WallTime } from "@tocsin/shared";
 import type { SessionPolicy } from "@tocsin/shared/contract";
 import type { RevocationSet } from "@tocsin/shared/revocations";
@@ -109,9 +109,10 @@ export class Sessions {
     shown: ShownCookie,
     request: Presented,
   ): IdentifiedPrincipal | Promise<IdentifiedPrincipal> {
-    if (shown.kind === "ambiguous") throw new Refusal("bad-request", { detail: shown.why });
+    if (shown.kind === "ambiguous")
+      throw new Denial("bad-request", "session-ambiguous", { detail: shown.why });
     const detail = crossSite(request, this.#rules!.site);
-    if (detail !== undefined) throw new Refusal("forbidden", { detail });
+    if (detail !== undefined) throw new Denial("forbidden", "cross-site", { detail });
     const now = this.#clock.monotonic();
     const proven = this.#seen.proven(shown.value);
     if (proven !== undefined && now < proven.freshUntil) {
@@ -119,8 +120,7 @@ export class Sessions {
       return this.#admit(proven.found!);
     }
     const value = readCookieValue(shown.value);
-    if (value === undefined)
-      throw new Refusal("credential-invalid", { cause: "the cookie has not the form of ours" });
+    if (value === undefined) throw new Denial("credential-invalid", "session-malformed");
     const seen = this.#seen.get(value.sid);
     if (seen === undefined || now >= seen.freshUntil) return this.#ask(value);
     this.#onLookup("cached");
@@ -131,7 +131,7 @@ export class Sessions {
     const { found } = seen;
     if (found === undefined) throw this.#none(value.sid, seen.wasThere);
     if (!isSecretOf(value.secret, found.secretHash))
-      throw new Refusal("credential-invalid", { cause: "another secret than the session's" });
+      throw new Denial("credential-invalid", "session-secret-wrong");
     this.#seen.prove(writeCookieValue(value), seen);
     return this.#admit(found);
   }
@@ -143,7 +143,7 @@ export class Sessions {
     return principal;
   }
 
-  #none(sid: SessionId, wasThere: boolean): Refusal {
+  #none(sid: SessionId, wasThere: boolean): Denial {
     const asked = {
       issuer: "",
       subject: "",
@@ -153,8 +153,10 @@ export class Sessions {
       session: sid,
     };
     // What was ended by an order is not in the store any more; the reason is the order all the same.
-    if (this.#revocations.has(asked)) return new Refusal("credential-revoked");
-    return new Refusal(wasThere ? "credential-expired" : "credential-invalid");
+    if (this.#revocations.has(asked)) return new Denial("credential-revoked", "revoked");
+    return wasThere
+      ? new Denial("credential-expired", "expired")
+      : new Denial("credential-invalid", "session-unknown");
   }
 
   async #ask(value: CookieValue): Promise<IdentifiedPrincipal> {
@@ -174,7 +176,8 @@ export class Sessions {
       }
       // The config has changed meanwhile: sessions may live shorter now, or not at all.
       if (generation !== this.#generation) {
-        if (this.#rules === undefined) throw new Refusal("credential-invalid");
+        if (this.#rules === undefined)
+          throw new Denial("credential-invalid", "session-not-configured");
         continue;
       }
       return this.#judge(seen, value);
@@ -196,7 +199,7 @@ export class Sessions {
       this.#onLookup("failed", storeMs());
       // The session may be good; nobody can tell. So not 401, which would make clients throw good cookies away, but 503: come back.
       // The cause is in the log already: the store tells of it once, not for each request.
-      throw new Refusal("session-store-unavailable");
+      throw new Denial("session-store-unavailable", "session-store-unavailable");
     }
     const freshMs =
       held === undefined

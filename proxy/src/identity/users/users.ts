@@ -1,4 +1,4 @@
-import { Refusal } from "@tocsin/shared";
+import { Denial } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import type { AuthPolicy, UserPolicy } from "@tocsin/shared/contract";
 import type { Invalidations } from "@tocsin/shared/invalidations";
@@ -136,7 +136,7 @@ export class Users {
     if (rules !== this.#rules) return this.check(principal, auth);
     // It took its time, and may have been taken back meanwhile.
     if (this.#options.revocations.has(principal.credential))
-      throw new Refusal("credential-revoked");
+      throw new Denial("credential-revoked", "revoked", { issuer: principal.issuer });
     return found === undefined ? principal : admit(found, principal);
   }
 
@@ -168,7 +168,8 @@ export class Users {
         }
       }
       this.#onLookup("unavailable");
-      throw new Refusal("service-unavailable", {
+      throw new Denial("service-unavailable", "users-unavailable", {
+        issuer: principal.issuer,
         detail: "the user cannot be looked up at the moment",
         cause: new Error(`service ${rules.policy.service}: ${error.message}`, { cause: error }),
       });
@@ -177,10 +178,10 @@ export class Users {
 
   /** @throws Unanswered; Refusal credential-revoked for a subject that cannot be asked about */
   async #ask(rules: Rules, key: string, principal: IdentifiedPrincipal): Promise<HeldAnswer> {
-    const { subject } = principal;
+    const { subject, issuer } = principal;
     const target = targetOf(rules.policy.path, principal);
     if (target === undefined)
-      throw new Refusal("credential-revoked", { cause: "the subject could be read as a path" });
+      throw new Denial("credential-revoked", "user-not-askable", { issuer });
     for (let turn = 0; turn < turns; turn += 1) {
       const held = await rules.questions.about(key, subject, target);
       if (this.#counts(held, subject, this.#options.clock.monotonic())) return held;
@@ -211,6 +212,6 @@ export class Users {
 /** @throws Refusal credential-revoked */
 function admit(held: HeldAnswer, principal: IdentifiedPrincipal): IdentifiedPrincipal {
   if (!held.answer.active)
-    throw new Refusal("credential-revoked", { cause: "the service of users says: not active" });
+    throw new Denial("credential-revoked", "user-inactive", { issuer: principal.issuer });
   return withAnswer(held, principal);
 }
