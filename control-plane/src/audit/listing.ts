@@ -103,8 +103,8 @@ function unclear(name: string, found: unknown, allowed: string): Declined {
 
 /** Records read for one page, however many of them fit. */
 const maxRead = 50_000;
-/** Records read at once on the way back. */
-const step = 1_000;
+/** Records read at once on the way back, at most: as many as are asked for at first, then more. */
+const longestStep = 1_000;
 /** How much later than its moment a record may have been kept, in milliseconds: the store was away, or clocks differ. */
 const lateMs = 86_400_000;
 
@@ -118,7 +118,9 @@ async function backwards(ledger: Ledger, query: AuditQuery): Promise<AuditPage> 
   const { head } = await ledger.head();
   const page = new Page(filter);
   let end = Math.min(head, (before ?? Infinity) - 1);
+  let step = limit;
   for (let read = 0; end >= 1 && read < maxRead; read += step) {
+    if (read > 0) step = longestStep;
     const from = Math.max(1, end - step + 1);
     const found: Recorded[] = [];
     for await (const recorded of ledger.read(from, end - from + 1)) {

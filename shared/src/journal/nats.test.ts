@@ -258,6 +258,11 @@ test("the audit is kept and read back, is told to nobody, and holds no more than
   await expect(openNatsJournal(auditLog, using(there))).rejects.toThrow(/max_msgs is 3, must be/);
   await using smaller = await openNatsJournal({ ...auditLog, maxEntries: 2 }, using(there));
   expect((await smaller.head()).head).toBe(5);
+  // What an operator who wants to keep more does.
+  const more = { ...streamConfig({ ...auditLog, maxEntries: 2_000_000 }, 1), max_age: 0 };
+  expect(await api(other, "STREAM.UPDATE.TOCSIN_AUDIT", more)).not.toHaveProperty("error");
+  await using raised = await openNatsJournal(auditLog, using(there));
+  expect(await bodies(raised.read(1, 10))).toEqual(["3", "4", "5"]);
 });
 
 test("a keyed journal that is written all the time is read to its end, again and again", async () => {
