@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Denial, silentLog } from "@tocsin/shared";
 import { describe, expect, test } from "vitest";
 import { createVirtualClock } from "../../../test/harness/virtual-clock.ts";
@@ -94,4 +96,13 @@ describe("a sign-in that fails", () => {
     expect(clock.timers).toBe(0);
     expect(lines).toHaveLength(11);
   });
+});
+
+test("whatever keeps somebody out is a denial: no other refusal with such a code is thrown", () => {
+  const proxy = dirname(import.meta.dirname);
+  const files = globSync("**/*.ts", { cwd: proxy }).filter((file) => !file.endsWith(".test.ts"));
+  expect(files.length).toBeGreaterThan(100);
+  const codes =
+    /new Refusal\(\s*"(credential-\w+|forbidden|address-blocked|stale-state|session-\w+)/;
+  expect(files.filter((file) => codes.test(readFileSync(join(proxy, file), "utf8")))).toEqual([]);
 });
