@@ -250,7 +250,9 @@ describe("whatever the way on which they hear of it, all agree", () => {
   });
 
   test("names, in any order and however often", () => {
-    const event = fc.record({ lifts: fc.boolean(), at: fc.nat(20), before: fc.nat(5) });
+    // Moment 0 is "never": there is no order of that moment.
+    const at = fc.integer({ min: 1, max: 20 });
+    const event = fc.record({ lifts: fc.boolean(), at, before: fc.nat(5) });
     fc.assert(
       fc.property(
         fc.array(event, { maxLength: 12 }).chain((events) =>
