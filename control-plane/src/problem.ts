@@ -1,3 +1,5 @@
+import { withoutCredentials } from "@tocsin/shared";
+
 /** A request that the control plane does not carry out, with the reason: over HTTP a problem document, over the bus the same facts. */
 export interface ProblemPlace {
   readonly pointer: string;
@@ -31,8 +33,13 @@ export class Declined extends Error {
     this.status = status;
     this.code = code;
     this.title = title;
-    this.detail = more.detail;
-    this.errors = more.errors;
+    // They quote what was sent, and a token may stand where a name belongs.
+    this.detail = more.detail === undefined ? undefined : withoutCredentials(more.detail);
+    this.errors = more.errors?.map((place) => ({
+      ...place,
+      pointer: withoutCredentials(place.pointer),
+      message: withoutCredentials(place.message),
+    }));
     this.operation = more.operation;
   }
 }

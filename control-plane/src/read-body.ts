@@ -1,3 +1,4 @@
+import { messageOf } from "@tocsin/shared";
 import type { z } from "zod";
 import { pointerOf } from "./catalogue/document.ts";
 import { Declined, type ProblemPlace } from "./problem.ts";
@@ -21,10 +22,15 @@ export function readJson(text: string): unknown {
     return text.trim() === "" ? {} : JSON.parse(text);
   } catch (cause) {
     throw new Declined(400, "bad-request", "The body is not JSON", {
-      detail: cause instanceof Error ? cause.message : "",
+      detail: whyNotJson(cause),
       cause,
     });
   }
+}
+
+/** Without the piece of the text that the engine quotes: a token may stand in it. */
+function whyNotJson(cause: unknown): string {
+  return messageOf(cause).replace(/, (\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, "");
 }
 
 /** @throws Declined 422 with every place that does not validate */

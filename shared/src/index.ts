@@ -9,6 +9,8 @@ export { problemMediaType, problemOf, problemType } from "./problem.ts";
 export type { Problem } from "./problem.ts";
 export { Refusal, refusals } from "./refusal.ts";
 export type { Fault, RefusalCode, RefusalOptions, RefusalRow } from "./refusal.ts";
+export { credentialIn, shown, shownMessage, withoutCredentials } from "./shown.ts";
+export type { CredentialKind } from "./shown.ts";
 export { formatDuration, parseDuration, sleep, systemClock, systemRandom } from "./time.ts";
 export type { Cancel, Clock, Milliseconds, Random, WallTime } from "./time.ts";
 export {

@@ -1,4 +1,5 @@
 import { destination, pino } from "pino";
+import { withoutCredentials } from "./shown.ts";
 
 /** Events with fields: a constant message and what varies beside it. */
 export interface Log {
@@ -80,7 +81,10 @@ export function createLog(options: LogOptions): FlushableLog {
       formatters: { level: (label) => ({ level: label }) },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
     },
-    { write: (line) => void file.write(Buffer.from(line) as unknown as string) },
+    // Whatever an error of a library has quoted: what looks like a credential is not written.
+    {
+      write: (line) => void file.write(Buffer.from(withoutCredentials(line)) as unknown as string),
+    },
   );
   return Object.assign(lines, {
     lines(bytes: Buffer) {

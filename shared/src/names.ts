@@ -6,6 +6,7 @@
  * by this rule gets that far.
  */
 import { z } from "zod";
+import { shown } from "./shown.ts";
 
 /** Lower-case letters, digits and inner hyphens, 1 to 63 characters: a DNS label (RFC 1123 §2.1). */
 export const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -14,7 +15,7 @@ export const Name = z
   .string()
   .regex(namePattern, {
     error: (issue) =>
-      `${JSON.stringify(issue.input)} is not a name: use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends`,
+      `${shown(issue.input)} is not a name: use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends`,
   })
   .describe(
     "A name: 1 to 63 lower-case letters, digits and hyphens, a letter or digit at both ends.",
@@ -46,6 +47,6 @@ export function toName(text: string): string | undefined {
 
 /** @throws Error naming the text when it is not a name. For texts that already passed a schema; a last line of defence. */
 export function assertName(text: string): string {
-  if (!isName(text)) throw new Error(`not a name: ${JSON.stringify(text)}`);
+  if (!isName(text)) throw new Error(`not a name: ${shown(text)}`);
   return text;
 }

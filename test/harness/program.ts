@@ -16,8 +16,10 @@ export interface Program extends AsyncDisposable {
   /** What it printed as bound: `proxy`, `probe`, `admin`. */
   readonly bound: Readonly<Record<string, string>>;
   readonly environment: Readonly<Record<string, string>>;
-  /** Everything it has written to standard error so far. */
+  /** What it has written to standard error so far: the last 400,000 characters. */
   log(): string;
+  /** Everything it has written to standard output. */
+  output(): string;
   /** Freezes it: connections stay open, nothing is answered, no timer runs. */
   freeze(): void;
   thaw(): void;
@@ -45,6 +47,8 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let talk = "";
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     talk = (talk + text).slice(-400_000);
   });
@@ -70,6 +74,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     bound,
     environment: options.environment,
     log: () => talk,
+    output: () => output,
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
     end,

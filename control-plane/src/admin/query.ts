@@ -1,5 +1,5 @@
 /** What is asked in the query of a call. What is not understood is refused: a trial must never turn out to be the real thing. */
-import { parseDuration, type Milliseconds } from "@tocsin/shared";
+import { parseDuration, type Milliseconds, shown } from "@tocsin/shared";
 import { Declined } from "../problem.ts";
 
 /** As Fastify reads it: a parameter that stands twice is a list. */
@@ -61,7 +61,7 @@ function numberOf(name: string, text: unknown, least: number, most: number): num
   const number = typeof text === "string" && /^\d{1,16}$/.test(text) ? Number(text) : NaN;
   if (number >= least && number <= most) return number;
   throw new Declined(400, "bad-request", `The parameter ${name} is not understood`, {
-    detail: `Found ${JSON.stringify(text)}, allowed: a whole number from ${least} to ${most}.`,
+    detail: `Found ${shown(text)}, allowed: a whole number from ${least} to ${most}.`,
   });
 }
 

@@ -1,4 +1,5 @@
 /** The list of API keys, page by page, oldest first. Keys are never removed, so a page always has a place to go on from. */
+import { shown } from "@tocsin/shared";
 import { apiKeyIdPattern, type ApiKeyId } from "@tocsin/shared/api-keys";
 import type { ApiKeyEntry, ApiKeyPage, ApiKeyView } from "@tocsin/shared/contract";
 import { Declined } from "../problem.ts";
@@ -66,6 +67,6 @@ function byAge(one: ApiKeyEntry, other: ApiKeyEntry): number {
 
 function notUnderstood(name: string, found: unknown, allowed: string): Declined {
   return new Declined(400, "bad-request", `The parameter ${name} is not understood`, {
-    detail: `Found ${JSON.stringify(found)}, allowed: ${allowed}.`,
+    detail: `Found ${shown(found)}, allowed: ${allowed}.`,
   });
 }

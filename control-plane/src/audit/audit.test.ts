@@ -323,7 +323,7 @@ describe("what is refused is written down", () => {
     const [record] = await written(node);
     expect(record).toMatchObject({
       target: { subject: "a·[31m··b·" },
-      reason: "saw [token]",
+      reason: "saw [redacted]",
       agent: `${"A".repeat(512)}…`,
     });
     expect(JSON.stringify(node.lines)).not.toContain("s".repeat(43));

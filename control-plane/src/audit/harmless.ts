@@ -1,13 +1,12 @@
+import { withoutCredentials } from "@tocsin/shared";
 import type { AuditTarget } from "@tocsin/shared/contract";
 
 /** The longest text of a stranger that is kept, in characters. */
 const maxText = 512;
-/** A token that somebody has put where a name belongs (RFC 7519 §3: it begins with a JSON object in base64url). */
-const token = /eyJ[\w-]{4,}\.[\w-]*\.[\w-]*/g;
 
-/** A text of somebody's that can be kept and shown: on one line, not endless, and no token. */
+/** A text of somebody's that can be kept and shown: on one line, not endless, and no credential. */
 export function harmlessText(text: string): string {
-  const line = text.replaceAll(token, "[token]").replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "·");
+  const line = withoutCredentials(text).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "·");
   return line.length > maxText ? `${line.slice(0, maxText)}…`.toWellFormed() : line.toWellFormed();
 }
 

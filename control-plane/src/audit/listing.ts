@@ -1,4 +1,5 @@
 /** The audit page by page, out of the store. */
+import { shown } from "@tocsin/shared";
 import {
   auditOutcomes,
   AuditRecord,
@@ -97,7 +98,7 @@ function numberOf(name: string, value: unknown, least: number, most: number): nu
 
 function unclear(name: string, found: unknown, allowed: string): Declined {
   return new Declined(400, "bad-request", `The parameter ${name} is not understood`, {
-    detail: `Found ${JSON.stringify(found)}, allowed: ${allowed}.`,
+    detail: `Found ${shown(found)}, allowed: ${allowed}.`,
   });
 }
 

@@ -1,5 +1,5 @@
 /** A config text as a document: its values, and where each of them stands. JSON is YAML too. */
-import { messageOf } from "@tocsin/shared";
+import { messageOf, shownMessage } from "@tocsin/shared";
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from "yaml";
 
 export interface Place {
@@ -59,7 +59,7 @@ export function readDocument(source: string): DocumentResult {
         errors: parsed.errors.map((error) => ({
           pointer: "",
           ...placeAt(error.pos[0]),
-          message: error.message,
+          message: shownMessage(error.message),
         })),
       };
     }
@@ -67,7 +67,9 @@ export function readDocument(source: string): DocumentResult {
   } catch (error) {
     // Too many aliases, or nesting that is deeper than the parser's own stack.
     return refused(
-      error instanceof RangeError ? "the document is nested too deeply" : messageOf(error),
+      error instanceof RangeError
+        ? "the document is nested too deeply"
+        : shownMessage(messageOf(error)),
     );
   }
   // An alias within its own anchor is a value that contains itself.

@@ -1,6 +1,8 @@
 /** What a schema found wrong, as sentences for the one who wrote the config. */
+import { shown } from "@tocsin/shared";
 import { isLaterKey, isLaterValue } from "@tocsin/shared/contract";
 import type { z } from "zod";
+import { hidden, isSecretKey } from "./redact.ts";
 import { suggestion } from "./suggest.ts";
 
 export interface Finding {
@@ -31,6 +33,7 @@ export function findings(
 function findingsOf(issue: Issue, checked: Checked, base: readonly PropertyKey[]): Finding[] {
   const path = [...base, ...issue.path];
   const found = valueAt(checked.root, path);
+  const show = (value: unknown) => (path.some(isSecretKey) ? hidden : shown(value));
   if (isLaterValue(path, found)) return [{ path, message: `${show(found)} is not supported yet` }];
   switch (issue.code) {
     case "unrecognized_keys":
@@ -105,8 +108,8 @@ function branchMeant(
 }
 
 function unknownKey(path: readonly PropertyKey[], key: string, checked: Checked): string {
-  if (isLaterKey(path, key)) return `"${key}" is not supported yet`;
-  return `unknown key "${key}"${hint(suggestion(key, checked.keysAt(path)))}`;
+  if (isLaterKey(path, key)) return `${shown(key)} is not supported yet`;
+  return `unknown key ${shown(key)}${hint(suggestion(key, checked.keysAt(path)))}`;
 }
 
 function hint(near: string | undefined): string {
@@ -121,12 +124,6 @@ export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
     value = (value as Record<PropertyKey, unknown>)[part];
   }
   return value;
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return "nothing";
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
 function article(kind: string): string {

@@ -1,10 +1,12 @@
 /** Secrets left out of what is shown. A reference to the environment is no secret; a text in its place is. */
 import { isScalar, parseDocument, visit } from "yaml";
 
-const hidden = "[redacted]";
+export const hidden = "[redacted]";
 
 /** Keys whose values are never shown. */
-const secretKeys = new Set(["secret"]);
+const secretKeys = new Set<PropertyKey>(["secret"]);
+
+export const isSecretKey = (key: PropertyKey): boolean => secretKeys.has(key);
 
 /** Nothing but one reference without a default. */
 const onlyReference = /^\$\{[A-Za-z_][A-Za-z0-9_]*\}$/;

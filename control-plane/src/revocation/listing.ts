@@ -1,4 +1,5 @@
 /** The list of what is revoked, page by page out of the journal: no node holds the whole entries in memory. */
+import { shown } from "@tocsin/shared";
 import {
   Revocation,
   RevocationEntry,
@@ -65,7 +66,7 @@ export function filterOf(query: Readonly<Record<string, unknown>>): { filter: Re
 
 function unclear(name: string, found: unknown, allowed: string): Declined {
   return new Declined(400, "bad-request", `The parameter ${name} is not understood`, {
-    detail: `Found ${JSON.stringify(found)}, allowed: ${allowed}.`,
+    detail: `Found ${shown(found)}, allowed: ${allowed}.`,
   });
 }
 

@@ -1,3 +1,4 @@
+import { withoutCredentials } from "@tocsin/shared";
 import type { Cancel, Clock, Milliseconds } from "@tocsin/shared";
 
 /** One exchange that is over, as metrics and the access line tell it. */
@@ -103,8 +104,8 @@ function lineOf(exchange: ExchangeRecord): string {
   // Names, ids and addresses were validated where they came from; host and path are the client's words, and so is the method.
   let line = `"request_id":"${exchange.requestId}","trace_id":"${exchange.traceId}","client_ip":"${exchange.clientAddress}"`;
   line += `,"method":${quoted(exchange.method)}`;
-  if (host !== undefined) line += `,"host":${quoted(host)}`;
-  line += `,"path":${quoted(exchange.path)},"route":"${exchange.route}","service":"${exchange.service}"`;
+  if (host !== undefined) line += `,"host":${quoted(hostOf(host))}`;
+  line += `,"path":${quoted(pathOf(exchange.path))},"route":"${exchange.route}","service":"${exchange.service}"`;
   if (instance !== undefined) line += `,"instance":"${instance}"`;
   line += `,"status":${exchange.status},"bytes_in":${exchange.bytesIn},"bytes_out":${exchange.bytesOut}`;
   // Three digits are microseconds; more say nothing and take bytes in every line.
@@ -113,6 +114,16 @@ function lineOf(exchange: ExchangeRecord): string {
   if (code !== undefined) line += `,"code":"${code}"`;
   if (aborted !== undefined) line += `,"aborted":"${aborted}"`;
   return `${line}}\n`;
+}
+
+/** A host that was refused may be anything; what stands before an `@` is a name and a password (RFC 3986 §3.2.1). */
+function hostOf(host: string): string {
+  return host.includes("@") ? host.slice(host.lastIndexOf("@") + 1) : host;
+}
+
+/** Some put a token or a key into the path. None of them is shorter. */
+function pathOf(path: string): string {
+  return path.length < 40 ? path : withoutCredentials(path);
 }
 
 /** A number with three digits behind the point. `toFixed` says the same, and takes three times as long. */

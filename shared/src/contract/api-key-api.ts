@@ -4,6 +4,7 @@ import { Name } from "../names.ts";
 import { Applied } from "./api.ts";
 import { ApiKeyId, KeyText, UnixSeconds } from "./entries.ts";
 import { Duration } from "./units.ts";
+import { shown } from "../shown.ts";
 
 /** RFC 6749 §3.3: no blanks, quotes or backslashes; those who look at scopes separate them by blanks. */
 const Scope = z
@@ -11,7 +12,7 @@ const Scope = z
   .max(128)
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, {
     error: (issue) =>
-      `${JSON.stringify(issue.input)} is not a scope: use visible ASCII without quotes, backslashes and blanks`,
+      `${shown(issue.input)} is not a scope: use visible ASCII without quotes, backslashes and blanks`,
   });
 
 /** `POST /v1/api-keys`. */

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Inconsistency } from "./references.ts";
 import { authPlaces } from "./auth-places.ts";
+import { shown } from "../shown.ts";
 
 /**
  * Fields that mean something to HTTP, to browsers or to this gateway. A key is taken out of its field on every route, so none of
@@ -65,12 +66,12 @@ const HeaderName = z
   .string()
   .regex(/^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$/, {
     error: (issue) =>
-      `${JSON.stringify(issue.input)} is not a name for this field: use 1 to 64 letters, digits and inner hyphens`,
+      `${shown(issue.input)} is not a name for this field: use 1 to 64 letters, digits and inner hyphens`,
   })
   .transform((name) => name.toLowerCase())
   .refine((name) => !isTaken(name), {
     error: (issue) =>
-      `${JSON.stringify(issue.input)} means something else already: use a field of its own, such as x-api-key`,
+      `${shown(issue.input)} means something else already: use a field of its own, such as x-api-key`,
   });
 
 export const ApiKeyPolicy = z.strictObject({

@@ -3,6 +3,8 @@
  */
 import { z } from "zod";
 import { Name } from "../names.ts";
+import { apiKeyIdIn, sidIn } from "../pasted.ts";
+import { credentialIn, withoutCredentials } from "../shown.ts";
 import { InstanceUrl } from "./service.ts";
 import { RevocableName, UnixSeconds } from "./entries.ts";
 import { JournalReport } from "./messages.ts";
@@ -60,14 +62,28 @@ export type Lease = z.infer<typeof Lease>;
 export const LeaseHolder = z.strictObject({ boot: z.string().max(64).optional() });
 export type LeaseHolder = z.infer<typeof LeaseHolder>;
 
-const reason = z.string().max(200).optional().describe("Why, for the list and the audit.");
+const reason = z
+  .string()
+  .max(200)
+  .overwrite(withoutCredentials)
+  .optional()
+  .describe("Why, for the list and the audit.");
 const operation = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/)
   .optional()
   .describe("Repeating an order with the same operation has one effect.");
 
-const name = RevocableName;
+/** A name that is revoked. What lets somebody in is none, and would be stored: an order that took it would revoke nothing. */
+const named = <Schema extends z.ZodString>(schema: Schema) =>
+  schema.refine((text) => credentialIn(text) === undefined, {
+    error: (issue) =>
+      credentialIn(String(issue.input)) === "token"
+        ? "is a token: write { token } to revoke it"
+        : "has a credential in it, where its id belongs",
+  });
+const name = named(RevocableName);
+const text = named(z.string().min(1).max(512));
 const untilLifted = UnixSeconds.optional().describe("Unix seconds. Default: until it is lifted.");
 
 /** The forms of a revocation, each with what else stands beside them. */
@@ -78,15 +94,15 @@ const revocationForms = <More extends z.ZodRawShape>(more: More) =>
       [
         z.strictObject({
           kind: z.literal("token"),
-          issuer: z.string().min(1).max(512),
-          jti: z.string().min(1).max(512),
+          issuer: text,
+          jti: text,
           expiresAt: UnixSeconds.optional(),
           reason,
           ...more,
         }),
         z.strictObject({
           kind: z.literal("user"),
-          subject: z.string().min(1).max(512),
+          subject: text,
           issuer: name.optional(),
           issuedBefore: UnixSeconds.optional().describe(
             "Unix seconds; default now. A token issued in that very second is revoked.",
@@ -96,11 +112,9 @@ const revocationForms = <More extends z.ZodRawShape>(more: More) =>
         }),
         z.strictObject({
           kind: z.literal("session"),
-          sid: z
-            .string()
-            .min(1)
-            .max(512)
-            .describe("Of a session of this gateway, or the `sid` of tokens."),
+          sid: named(z.string().min(1).max(512).overwrite(sidIn)).describe(
+            "Of a session of this gateway, or the `sid` of tokens. A whole cookie is reduced to it.",
+          ),
           expiresAt: UnixSeconds.optional().describe(
             "When it is over anyway. Default: when the longest session or token would be.",
           ),
@@ -135,7 +149,9 @@ const revocationForms = <More extends z.ZodRawShape>(more: More) =>
         }),
         z.strictObject({
           kind: z.literal("api-key"),
-          id: name.describe("As `tocsin keys list` shows it."),
+          id: named(RevocableName.overwrite(apiKeyIdIn)).describe(
+            "As `tocsin keys list` shows it. A whole key is reduced to it.",
+          ),
           reason,
           ...more,
         }),

@@ -13,6 +13,7 @@ import { Service } from "./service.ts";
 import { SessionPolicy } from "./sessions.ts";
 import { AddressBlock, Duration, Size } from "./units.ts";
 import { UserPolicy } from "./users.ts";
+import { shown } from "../shown.ts";
 
 export const Algorithm = z.enum([
   "HS256",
@@ -196,7 +197,7 @@ export const UrlRule = z
   .string()
   .regex(/^(https?):\/\/(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.*-]+)(\/\d{1,3})?:(\*|\d{1,5})$/, {
     error: (issue) =>
-      `${JSON.stringify(issue.input)} is not a rule for URLs: write http://10.0.0.0/8:* or https://host.example:443`,
+      `${shown(issue.input)} is not a rule for URLs: write http://10.0.0.0/8:* or https://host.example:443`,
   });
 
 export const Discovery = z.strictObject({

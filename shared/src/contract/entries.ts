@@ -7,6 +7,7 @@ import { apiKeyIdPattern } from "../api-keys/id.ts";
 import { isBlock } from "../revocations/address-blocks.ts";
 import { Name } from "../names.ts";
 import { protocolVersion } from "./messages.ts";
+import { shown } from "../shown.ts";
 
 const v = z.literal(protocolVersion);
 
@@ -64,7 +65,7 @@ export type InstanceEntry = z.infer<typeof InstanceEntry>;
 
 export const ApiKeyId = z.string().regex(apiKeyIdPattern, {
   error: (issue) =>
-    `${JSON.stringify(issue.input)} is not the id of an API key: 12 of the characters a to z and 2 to 7`,
+    `${shown(issue.input)} is not the id of an API key: 12 of the characters a to z and 2 to 7`,
 });
 
 /** Text that can stand in a header and a log line. */

@@ -1,9 +1,10 @@
 /** What a route asks of a request, and when two routes ask for the same. */
 import { z } from "zod";
+import { shown } from "../shown.ts";
 
 export const Path = z.string().regex(/^\/[^?#\s\\]*$/, {
   error: (issue) =>
-    `${JSON.stringify(issue.input)} is not a path: it starts with "/" and has no "?", "#", "\\" or blanks`,
+    `${shown(issue.input)} is not a path: it starts with "/" and has no "?", "#", "\\" or blanks`,
 });
 
 export const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
@@ -96,7 +97,7 @@ export const RouteMatch = z.strictObject({
     .record(
       z.string().regex(/^(\/([^~/]|~[01])*)+$/, {
         error: (issue) =>
-          `${JSON.stringify(issue.input)} is not a JSON pointer (RFC 6901): write /plan or /items/0/kind`,
+          `${shown(issue.input)} is not a JSON pointer (RFC 6901): write /plan or /items/0/kind`,
       }),
       z.union([Value, z.number(), z.boolean()]),
     )

@@ -4,6 +4,7 @@ import { Name } from "../names.ts";
 import { RouteMatch } from "./route-match.ts";
 import { Duration, Size } from "./units.ts";
 import { UserAbsence } from "./users.ts";
+import { shown } from "../shown.ts";
 
 const AnyAll = z
   .strictObject({
@@ -61,7 +62,7 @@ export const Revocation = z.strictObject({
 
 const Origin = z.string().regex(/^(\*|https?:\/\/[a-z0-9.-]+(:\d{1,5})?)$/, {
   error: (issue) =>
-    `${JSON.stringify(issue.input)} is not an origin: write https://app.example.com, or * for every one`,
+    `${shown(issue.input)} is not an origin: write https://app.example.com, or * for every one`,
 });
 
 const websocketPolicy = z.strictObject({

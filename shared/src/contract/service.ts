@@ -3,6 +3,7 @@ import { z } from "zod";
 import { Name } from "../names.ts";
 import { fieldName, Path } from "./route-match.ts";
 import { Duration, Percentage } from "./units.ts";
+import { shown } from "../shown.ts";
 
 export const HealthPolicy = z.strictObject({
   path: Path.optional().describe(
@@ -51,7 +52,7 @@ export type Timeouts = z.infer<typeof Timeouts>;
 export const InstanceUrl = z
   .url({
     protocol: /^https?$/,
-    error: (issue) => `${JSON.stringify(issue.input)} is not an http or https URL`,
+    error: (issue) => `${shown(issue.input)} is not an http or https URL`,
   })
   .superRefine((text, context) => {
     const url = URL.parse(text);
@@ -61,7 +62,7 @@ export const InstanceUrl = z
     if ((url.pathname !== "/" && url.pathname !== "") || url.search !== "" || url.hash !== "") {
       context.addIssue({
         code: "custom",
-        message: `an instance URL is scheme, host and port, found ${JSON.stringify(text)}`,
+        message: `an instance URL is scheme, host and port, found ${shown(text)}`,
       });
     }
   })
@@ -85,7 +86,7 @@ const HashKey = z.string().superRefine((text, context) => {
     return;
   context.addIssue({
     code: "custom",
-    message: `found ${JSON.stringify(text)}, allowed: user, address, header:NAME, cookie:NAME`,
+    message: `found ${shown(text)}, allowed: user, address, header:NAME, cookie:NAME`,
   });
 });
 

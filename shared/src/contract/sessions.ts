@@ -1,18 +1,19 @@
 /** `identity.sessions`: opaque cookies that this gateway itself gives out. */
 import { z } from "zod";
 import { Duration } from "./units.ts";
+import { shown } from "../shown.ts";
 
 const CookieName = z
   .string()
   .max(64)
   .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, {
     error: (issue) =>
-      `${JSON.stringify(issue.input)} is not the name of a cookie: letters, digits and hyphens (RFC 6265 §4.1.1)`,
+      `${shown(issue.input)} is not the name of a cookie: letters, digits and hyphens (RFC 6265 §4.1.1)`,
   });
 
 const PageOrigin = z.string().regex(/^https?:\/\/(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?$/, {
   error: (issue) =>
-    `${JSON.stringify(issue.input)} is not an origin: write https://app.example.com, in lower case, without a path`,
+    `${shown(issue.input)} is not an origin: write https://app.example.com, in lower case, without a path`,
 });
 
 const hostPrefix = /^__host-/i;
@@ -41,8 +42,7 @@ export const SessionPolicy = z
       .string()
       .max(253)
       .regex(/^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+$/, {
-        error: (issue) =>
-          `${JSON.stringify(issue.input)} is not a domain: write example.com, in lower case`,
+        error: (issue) => `${shown(issue.input)} is not a domain: write example.com, in lower case`,
       })
       .optional()
       .describe("Hosts below this domain get the cookie too. Default: the host itself alone."),

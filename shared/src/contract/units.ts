@@ -4,6 +4,7 @@
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import { parseDuration } from "../time.ts";
+import { shown } from "../shown.ts";
 
 /** Text such as `250ms`, `30s`, `15m`, `24h`; becomes milliseconds. */
 export function Duration(bounds: { min?: string; max?: string } = {}) {
@@ -16,7 +17,7 @@ export function Duration(bounds: { min?: string; max?: string } = {}) {
       if (durationMs === undefined) {
         context.addIssue({
           code: "custom",
-          message: `${JSON.stringify(text)} is not a duration: write 250ms, 30s, 15m, 24h or 7d`,
+          message: `${shown(text)} is not a duration: write 250ms, 30s, 15m, 24h or 7d`,
         });
         return z.NEVER;
       }
@@ -58,7 +59,7 @@ export function Size(bounds: { min: string; max: string }) {
       if (bytes === undefined) {
         context.addIssue({
           code: "custom",
-          message: `${JSON.stringify(text)} is not a size: write 16KiB, 10MiB or 1GiB`,
+          message: `${shown(text)} is not a size: write 16KiB, 10MiB or 1GiB`,
         });
         return z.NEVER;
       }
@@ -84,7 +85,7 @@ export function Percentage(bounds: { min: number; max: number }) {
       context.addIssue({
         code: "custom",
         message: Number.isNaN(percent)
-          ? `${JSON.stringify(text)} is not a percentage: write 20%`
+          ? `${shown(text)} is not a percentage: write 20%`
           : `${text} is out of range: ${bounds.min}% to ${bounds.max}%`,
       });
       return z.NEVER;
@@ -105,7 +106,7 @@ export const AddressBlock = z
   .string()
   .refine(isAddressBlock, {
     error: (issue) =>
-      `${JSON.stringify(issue.input)} is not an address or block: write 10.0.0.0/8, 192.0.2.7 or fd00::/8`,
+      `${shown(issue.input)} is not an address or block: write 10.0.0.0/8, 192.0.2.7 or fd00::/8`,
   })
   .describe("An IPv4 or IPv6 address, or a block of them in CIDR notation.");
 

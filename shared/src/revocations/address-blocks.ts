@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { shown } from "../shown.ts";
 
 /** A block of addresses, as it can be told from any other: `10.0.0.0/8`, `2001:db8::/64`. */
 export type Cidr = string;
@@ -24,7 +25,7 @@ export function cidrOf(text: string): Cidr {
   const parsed = parse(address);
   if (parsed === undefined || rest.length > 0)
     throw new RangeError(
-      `${JSON.stringify(text)} is not an address or block: write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32`,
+      `${shown(text)} is not an address or block: write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32`,
     );
   const { value, bits } = parsed;
   // `::ffff:10.0.0.0/104` counts the 96 bits in front.
@@ -32,12 +33,12 @@ export function cidrOf(text: string): Cidr {
   const length = suffix === undefined ? usualBits[bits] : Number(suffix) - extra;
   if (suffix !== undefined && (!/^\d{1,3}$/.test(suffix) || length < 0 || length > bits))
     throw new RangeError(
-      `${JSON.stringify(text)} is not a block: the number behind the slash is ${extra} to ${bits + extra}`,
+      `${shown(text)} is not a block: the number behind the slash is ${extra} to ${bits + extra}`,
     );
   const network = masked(value, bits, length);
   if (suffix !== undefined && network !== value)
     throw new RangeError(
-      `${JSON.stringify(text)} has bits behind its prefix: the block is ${textOf(network, bits)}/${length}, the address alone ${textOf(value, bits)}`,
+      `${shown(text)} has bits behind its prefix: the block is ${textOf(network, bits)}/${length}, the address alone ${textOf(value, bits)}`,
     );
   return `${textOf(network, bits)}/${length}`;
 }

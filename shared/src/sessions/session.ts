@@ -1,12 +1,13 @@
 import { z } from "zod";
 import type { Milliseconds } from "../time.ts";
+import { shown } from "../shown.ts";
 
 const v = z.literal(1);
 
 /** Names a session in lists, revocations and logs; who knows it alone is nobody. 128 random bits. */
 export const SessionId = z.string().regex(/^[A-Za-z0-9_-]{22}$/, {
   error: (issue) =>
-    `${JSON.stringify(issue.input)} is not the id of a session: 22 letters, digits, hyphens and underscores`,
+    `${shown(issue.input)} is not the id of a session: 22 letters, digits, hyphens and underscores`,
 });
 export type SessionId = z.infer<typeof SessionId>;
 
