@@ -36,6 +36,7 @@ import { SignInFailures } from "./telemetry/sign-in-failures.ts";
 import { bootOf } from "./upstream/instances.ts";
 import { createUpstreams } from "./upstream/upstreams.ts";
 import { userQuestions } from "./user-questions.ts";
+import { userReview } from "./user-review.ts";
 import { Census } from "./websocket/census.ts";
 
 /** What a proxy is made of, wherever it listens. */
@@ -326,6 +327,12 @@ export async function startCore(options: CoreOptions): Promise<ProxyCore> {
           standing: new Standing(fleet.revocations, clock, isBlocked, (digest) =>
             fleet.apiKeys.endsAt(digest),
           ),
+          users: userReview({
+            users,
+            invalidations: fleet.invalidations,
+            config: () => fleet.config()?.config,
+          }),
+          random,
         }),
       );
       await sidecar?.open(listener.address);

@@ -17,7 +17,15 @@ export function disposable(dispose: () => void | Promise<void>): AsyncDisposable
 /** Why something was aborted; the reason decides what the other side is told. */
 export class Aborted extends Error {
   override readonly name = "Aborted";
-  readonly reason: "client-gone" | "deadline" | "shutdown" | "revoked" | "expired" | "blocked";
+  readonly reason:
+    | "client-gone"
+    | "deadline"
+    | "shutdown"
+    | "revoked"
+    | "expired"
+    | "blocked"
+    | "forbidden"
+    | "unavailable";
   constructor(reason: Aborted["reason"], options?: ErrorOptions) {
     super(reason, options);
     this.reason = reason;

@@ -30,6 +30,8 @@ export interface IdentifiedPrincipal {
   readonly credential: Credential;
   /** Of an API key: the digest of the secret that was shown, which may be rotated away. */
   readonly keyDigest?: string;
+  /** As the credential says it, where the service of users has said other roles or scopes. Absent: this is it. */
+  readonly shown?: IdentifiedPrincipal;
   /** The identity headers for the upstream, as a flat list of names and values, built once. */
   readonly headers: readonly string[];
 }

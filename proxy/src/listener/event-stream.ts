@@ -41,7 +41,7 @@ export class EventStream implements Stream {
   /** It counts as open until the response is over. */
   open(streams: Streams): void {
     const response = this.#response;
-    response.endsProperly = true;
+    response.stream = this;
     // In front of the listener's own, which writes the access line.
     response.prependListener("close", () => {
       const { code } = response.exchange!;

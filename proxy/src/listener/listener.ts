@@ -1,7 +1,7 @@
 import { createServer, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { Aborted, messageOf, once, Refusal, refusals } from "@tocsin/shared";
-import type { Clock, Log, Milliseconds } from "@tocsin/shared";
+import { Aborted, messageOf, once, Refusal, refusals, systemRandom } from "@tocsin/shared";
+import type { Clock, Log, Milliseconds, Random } from "@tocsin/shared";
 import { methods } from "@tocsin/shared/contract";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Gate } from "../pipeline/gate.ts";
@@ -10,6 +10,7 @@ import { problemReply } from "../stages/explain.ts";
 import type { Standing } from "../streams/standing.ts";
 import { Streams } from "../streams/streams.ts";
 import { Recall } from "./recall.ts";
+import { Review, type UserReview } from "./review.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
 import { admit } from "./admit.ts";
 import { bind } from "./bind.ts";
@@ -33,6 +34,8 @@ export interface ListenerOptions {
   /** The config now. Asked for each request, which keeps it to its end. */
   readonly gate: () => Gate;
   readonly clock: Clock;
+  /** Default: `systemRandom`. */
+  readonly random?: Random;
   readonly log: Log;
   readonly metrics: {
     connectionOpened(): void;
@@ -44,6 +47,8 @@ export interface ListenerOptions {
   readonly streams?: Streams;
   /** Decides whether what is open may go on. Absent: it may. */
   readonly standing?: Standing;
+  /** Tells of users whose state is to be asked for again, and what became of them. Absent: nobody is. */
+  readonly users?: UserReview;
   /** Life of an idle connection. Default 75 000: longer than that of usual load balancers, so that they close first. */
   readonly keepAliveMs?: Milliseconds;
 }
@@ -77,7 +82,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const streams = options.streams ?? new Streams(clock, () => {});
   const responding = { clock, deadlines, streams };
   const { standing } = options;
-  const recall = standing && new Recall({ clock, streams, standing });
+  const open = new Set<ExchangeResponse>();
+  const recall = standing && new Recall({ clock, standing, open });
+  const review =
+    options.users &&
+    new Review({ clock, random: options.random ?? systemRandom, open, users: options.users });
   const connections = new Map<Socket, Connection>();
   const crowd = new Crowd();
   const keepAliveMs = options.keepAliveMs ?? 75_000;
@@ -200,7 +209,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     connection.newest = response;
     connection.active += 1;
     active += 1;
-    recall?.began(response);
+    open.add(response);
     response.on("close", onClose);
     response.writeTimeoutMs = gate.limits.writeTimeoutMs;
     response.upgrade?.begin(exchange, connection);
@@ -262,7 +271,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     this.outflow?.stop();
     if (!this.abandoned) connection.active -= 1;
     active -= 1;
-    recall?.over(this);
+    open.delete(this);
     exchange.seat?.leave();
     if (!this.writableFinished && !this.switched) {
       if (exchange.code === undefined) exchange.aborted ??= new Aborted("client-gone");
@@ -318,6 +327,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       cut();
       await closed;
       recall?.[Symbol.dispose]();
+      review?.[Symbol.dispose]();
       deadlines.close();
     }),
   };

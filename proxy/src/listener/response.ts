@@ -1,6 +1,7 @@
 import { ServerResponse } from "node:http";
 import type { Milliseconds } from "@tocsin/shared";
 import type { Exchange } from "../pipeline/exchange.ts";
+import type { Stream } from "../streams/streams.ts";
 import type { Connection } from "./connection.ts";
 import type { Outflow } from "./outflow.ts";
 import type { Upgrade } from "./upgrade.ts";
@@ -15,8 +16,8 @@ export class ExchangeResponse extends ServerResponse {
   upgrade: Upgrade | undefined = undefined;
   /** It has become one. */
   switched = false;
-  /** It is an event stream, which ends in its own way. */
-  endsProperly = false;
+  /** What it has become, when that ends in its own way: a WebSocket or an event stream. */
+  stream: Stream | undefined = undefined;
   /** Watches that; there is one when the client did not take everything at once. */
   outflow: Outflow | undefined = undefined;
 

@@ -36,6 +36,12 @@ export function noteEnd(exchange: Exchange, end: StreamEnd): void {
     case "blocked":
       exchange.code = "address-blocked";
       return;
+    case "forbidden":
+      exchange.code = "forbidden";
+      return;
+    case "unavailable":
+      exchange.code = "service-unavailable";
+      return;
     default:
       end satisfies never;
   }

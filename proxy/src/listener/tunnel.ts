@@ -218,7 +218,9 @@ export function openTunnel(
   exchange.repliedAt = options.clock.monotonic();
   response.switched = true;
   const early = upgrade.release();
-  new Tunnel(response, upgrade.socket, switched, options).start(headers, early);
+  const tunnel = new Tunnel(response, upgrade.socket, switched, options);
+  response.stream = tunnel;
+  tunnel.start(headers, early);
 }
 
 /** The fields of the service's answer, then ours (RFC 9110 §7.8). */

@@ -1,9 +1,9 @@
 import { Denial, type Clock, type WallTime } from "@tocsin/shared";
 import type { RevocationSet } from "@tocsin/shared/revocations";
-import type { StreamPrincipal } from "./streams.ts";
+import { forbidden, tryAgainLater, unauthorized, type StreamPrincipal } from "./streams.ts";
 
 /** Why somebody who was let in may not go on. */
-export type Ending = "revoked" | "expired" | "blocked";
+export type Ending = "revoked" | "expired" | "blocked" | "forbidden" | "unavailable";
 
 /** What decides whether somebody who was let in may go on. */
 export class Standing {
@@ -66,6 +66,26 @@ export function refusalOf(ending: Ending): Denial {
       return new Denial("credential-expired", "expired");
     case "blocked":
       return new Denial("address-blocked", "address-blocked");
+    case "forbidden":
+      return new Denial("forbidden", "role-missing");
+    case "unavailable":
+      return new Denial("service-unavailable", "users-unavailable");
+    default:
+      return ending satisfies never;
+  }
+}
+
+/** What is told to a WebSocket: the code of the close frame. */
+export function codeOf(ending: Ending): number {
+  switch (ending) {
+    case "revoked":
+    case "expired":
+      return unauthorized;
+    case "blocked":
+    case "forbidden":
+      return forbidden;
+    case "unavailable":
+      return tryAgainLater;
     default:
       return ending satisfies never;
   }

@@ -27,7 +27,11 @@ export type StreamEnd =
   /** What it was let in with is over. */
   | "expired"
   /** Its address was shut out. */
-  | "blocked";
+  | "blocked"
+  /** Whom it speaks for lacks a role or scope that the route needs. */
+  | "forbidden"
+  /** Nobody says whether whom it speaks for is still a user, and the route does not go without. */
+  | "unavailable";
 
 /** Whom a stream speaks for, as far as that is known. */
 export interface StreamPrincipal {
@@ -70,8 +74,10 @@ export interface Stream {
 export const goingAway = 1001;
 /** For a WebSocket whose credential does not count any more. In the range for private use (RFC 6455 §7.4.2), after the status 401. */
 export const unauthorized = 4401;
-/** For one whose address was shut out, after the status 403. */
+/** For one whose address was shut out, or who lacks a role now, after the status 403. */
 export const forbidden = 4403;
+/** For one about whom nobody can be asked: it may come back (IANA, WebSocket Close Code Number Registry). */
+export const tryAgainLater = 1013;
 
 /** How often some are closed while all are, in milliseconds. */
 const paceMs: Milliseconds = 20;

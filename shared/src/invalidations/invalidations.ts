@@ -20,6 +20,7 @@ export class Invalidations {
   #old = new Map<string, Version>();
   /** The version at which the young half began. */
   #youngSince: Version = 1;
+  readonly #listeners = new Set<(user: string | undefined) => void>();
 
   /** @param maxCount users whose invalidations are held apart, at most; beyond that what is older is stale for all. Default 100 000. */
   constructor(maxCount = 100_000) {
@@ -36,12 +37,23 @@ export class Invalidations {
     return this.#young.size + this.#old.size;
   }
 
+  /**
+   * Calls back with each user who is forgotten, at once: whoever let somebody in by what was known can ask again. Undefined: everybody.
+   *
+   * @returns how to stop it
+   */
+  onForgotten(listener: (user: string | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   /** Whatever was remembered about a user until now is stale. */
   forgetUser(user: string): void {
     if (this.#young.size >= this.#maxCount / 2) this.#age();
     this.#version += 1;
     this.#young.set(user, this.#version);
     this.#old.delete(user);
+    for (const listener of this.#listeners) listener(user);
   }
 
   /** Whatever was remembered until now is stale: it was ordered, or nobody can tell what was. */
@@ -51,6 +63,7 @@ export class Invalidations {
     this.#youngSince = this.#version;
     this.#young.clear();
     this.#old.clear();
+    for (const listener of this.#listeners) listener(undefined);
   }
 
   /** Whether what is known about a user since a version still counts. */

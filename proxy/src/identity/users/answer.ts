@@ -59,6 +59,7 @@ export function withAnswer(held: HeldAnswer, principal: IdentifiedPrincipal): Id
       ...principal,
       roles,
       scopes,
+      shown: principal,
       headers,
     };
     held.principals.set(principal, made);

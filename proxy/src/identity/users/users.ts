@@ -105,6 +105,11 @@ export class Users {
     };
   }
 
+  /** Whether anybody is asked about whom this speaks for. */
+  concerns(principal: Principal): boolean {
+    return principal.method !== "none" && this.#rules?.isAsked(principal) === true;
+  }
+
   /**
    * The principal with the roles that its user has now. Answers at once (no promise) when that is known.
    *
