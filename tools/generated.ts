@@ -70,7 +70,8 @@ ${origin}
 
 Every negative answer that the gateway gives of its own accord: \`application/problem+json\` (RFC 9457) with \`type\`
 \`urn:tocsin:problem:<code>\`, \`title\`, \`status\`, \`code\`, and the request id as \`instance\`. The cause goes to the log, never to the client.
-Codes are never renamed.
+Codes are never renamed. \`forbidden\` has a \`www-authenticate\` with \`error="insufficient_scope"\` where a role or scope is missing,
+\`bad-request\` one with \`error="invalid_request"\` where there is more than one credential.
 
 | code | status | title | whose doing | logged as | headers |
 |---|---|---|---|---|---|

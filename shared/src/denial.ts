@@ -1,3 +1,4 @@
+import { challenge } from "./challenge.ts";
 import { Refusal, type RefusalCode, type RefusalOptions } from "./refusal.ts";
 
 /**
@@ -76,4 +77,18 @@ export class Denial extends Refusal {
     this.why = why;
     this.issuer = options.issuer === "" ? undefined : options.issuer;
   }
+}
+
+/**
+ * The refusal of credentials that can be read in more than one way: nobody chooses one of them.
+ *
+ * @param detail a sentence for the client
+ */
+export function ambiguousCredential(why: DenialCause, detail: string): Denial {
+  return new Denial("bad-request", why, { detail, headers: ambiguityHeaders(detail) });
+}
+
+/** RFC 6750 §3.1: more than one method, or one of them twice, is `invalid_request`. */
+export function ambiguityHeaders(description: string): Readonly<Record<string, string>> {
+  return { "www-authenticate": challenge({ error: "invalid_request", description }) };
 }

@@ -5,6 +5,8 @@
  * renamed (docs/design/decisions/0006-refusal-codes-are-api.md).
  */
 
+import { challenge } from "./challenge.ts";
+
 /** Whose doing it is; decides the log level and which dashboards light up. */
 export type Fault = "client" | "upstream" | "gateway" | "operator";
 
@@ -17,7 +19,7 @@ export interface RefusalRow {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const realm = 'Bearer realm="tocsin"';
+const invalidToken = (description: string) => challenge({ error: "invalid_token", description });
 
 export const refusals = {
   "bad-request": {
@@ -33,40 +35,41 @@ export const refusals = {
     level: "info",
   },
   // RFC 6750 §3: the challenge names the scheme; §3.1: no error code when no credential was sent.
+  // RFC 9110 §15.5.2: a 401 has a challenge, also where it is about an API key or a session, which have no scheme of their own.
   "credential-missing": {
     status: 401,
     title: "A credential is required",
     fault: "client",
     level: "info",
-    headers: { "www-authenticate": realm },
+    headers: { "www-authenticate": challenge() },
   },
   "credential-invalid": {
     status: 401,
     title: "The credential is not valid",
     fault: "client",
     level: "info",
-    headers: { "www-authenticate": `${realm}, error="invalid_token"` },
+    headers: { "www-authenticate": invalidToken("The credential is not valid") },
   },
   "credential-expired": {
     status: 401,
     title: "The credential has expired",
     fault: "client",
     level: "info",
-    headers: { "www-authenticate": `${realm}, error="invalid_token"` },
+    headers: { "www-authenticate": invalidToken("The credential has expired") },
   },
   "credential-revoked": {
     status: 401,
     title: "The credential has been revoked",
     fault: "client",
     level: "info",
-    headers: { "www-authenticate": `${realm}, error="invalid_token"` },
+    headers: { "www-authenticate": invalidToken("The credential has been revoked") },
   },
+  // Its challenge says what is missing, and is written where that is known. A page of another site has none: no other token would help.
   forbidden: {
     status: 403,
     title: "The credential does not permit this",
     fault: "client",
     level: "info",
-    headers: { "www-authenticate": `${realm}, error="insufficient_scope"` },
   },
   "address-blocked": {
     status: 403,

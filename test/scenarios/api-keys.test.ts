@@ -120,7 +120,7 @@ routes:
     });
     for (const answer of wrong)
       expect(answer.headers["www-authenticate"]).toBe(
-        'Bearer realm="tocsin", error="invalid_token"',
+        'Bearer realm="tocsin", error="invalid_token", error_description="The credential is not valid"',
       );
   });
 

@@ -1,4 +1,4 @@
-import { Denial } from "@tocsin/shared";
+import { ambiguousCredential, Denial } from "@tocsin/shared";
 import type { AuthPolicy, Config } from "@tocsin/shared/contract";
 import { ApiKeys } from "./api-keys/api-keys.ts";
 import type { ApiKeysOptions } from "./api-keys/api-keys.ts";
@@ -57,9 +57,7 @@ class Credentials implements ConfigurableIdentity {
     if (key !== undefined) {
       // Which of two counts, somebody else could see otherwise.
       if (authorization !== undefined)
-        throw new Denial("bad-request", "token-and-api-key", {
-          detail: "both a token and an API key",
-        });
+        throw ambiguousCredential("token-and-api-key", "both a token and an API key");
       if (!takes(via, "api-key")) throw new Denial("credential-invalid", "api-key-not-taken");
       return this.#apiKeys.identify(key);
     }

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { isIPv6 } from "node:net";
-import { Denial, Refusal } from "@tocsin/shared";
+import { ambiguityHeaders, Denial, Refusal } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
 import { methods } from "@tocsin/shared/contract";
 import { Exchange } from "../pipeline/exchange.ts";
 import type { Gate } from "../pipeline/gate.ts";
 import { loops } from "../upstream/request-headers.ts";
-import { readHead } from "../upstream/request-head.ts";
+import { authorizedTwice, readHead } from "../upstream/request-head.ts";
 import type { RequestHead } from "../upstream/request-head.ts";
 import { clientAddress } from "./address.ts";
 import type { Connection } from "./connection.ts";
@@ -76,7 +76,11 @@ function faultIn(
     return new Refusal("method-not-allowed", { headers: { allow: methods.join(", ") } });
   const malformed =
     version(request) ?? head.fault ?? placed(exchange, connection, url) ?? framing(head, request);
-  if (malformed !== undefined) return new Refusal("bad-request", { detail: malformed });
+  if (malformed !== undefined)
+    return new Refusal("bad-request", {
+      detail: malformed,
+      ...(malformed === authorizedTwice ? { headers: ambiguityHeaders(malformed) } : {}),
+    });
   if (head.via !== undefined && loops(head.via)) return new Refusal("loop-detected");
   if (
     head.expect !== undefined &&

@@ -128,7 +128,7 @@ describe("authorization", () => {
     if (status === 403) {
       expect(codeOf(answer)).toBe("forbidden");
       expect(answer).toMatch(
-        /www-authenticate: Bearer realm="tocsin", error="insufficient_scope"/i,
+        /www-authenticate: Bearer realm="tocsin", error="insufficient_scope", error_description="a (role|scope) is missing"/i,
       );
       expect(origin.received()).toBe("");
     }

@@ -1,5 +1,8 @@
 import * as fields from "./fields.ts";
 
+/** The fault of a request that says twice who it is. */
+export const authorizedTwice = "more than one Authorization field";
+
 /**
  * The fields of a request, read once: what may pass, and what the gateway decides on.
  *
@@ -64,7 +67,7 @@ export function readHead(raw: readonly string[]): RequestHead {
         head.host = value;
         break;
       case fields.authorization:
-        if (head.authorization !== undefined) head.fault = "more than one Authorization field";
+        if (head.authorization !== undefined) head.fault = authorizedTwice;
         head.authorization = value;
         passing.push(name, value);
         break;

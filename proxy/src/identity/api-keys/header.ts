@@ -1,4 +1,4 @@
-import { Denial } from "@tocsin/shared";
+import { ambiguousCredential } from "@tocsin/shared";
 import type { Presented } from "../identity.ts";
 
 /** The field that carries API keys. */
@@ -39,6 +39,4 @@ export class KeyHeader {
   }
 }
 
-function ambiguous(detail: string): Denial {
-  return new Denial("bad-request", "api-key-repeated", { detail });
-}
+const ambiguous = (detail: string) => ambiguousCredential("api-key-repeated", detail);

@@ -1,4 +1,4 @@
-import { Denial } from "@tocsin/shared";
+import { ambiguousCredential, Denial } from "@tocsin/shared";
 import type { Clock, Log, Milliseconds, WallTime } from "@tocsin/shared";
 import type { SessionPolicy } from "@tocsin/shared/contract";
 import type { RevocationSet } from "@tocsin/shared/revocations";
@@ -109,8 +109,7 @@ export class Sessions {
     shown: ShownCookie,
     request: Presented,
   ): IdentifiedPrincipal | Promise<IdentifiedPrincipal> {
-    if (shown.kind === "ambiguous")
-      throw new Denial("bad-request", "session-ambiguous", { detail: shown.why });
+    if (shown.kind === "ambiguous") throw ambiguousCredential("session-ambiguous", shown.why);
     const detail = crossSite(request, this.#rules!.site);
     if (detail !== undefined) throw new Denial("forbidden", "cross-site", { detail });
     const now = this.#clock.monotonic();
