@@ -1,3 +1,4 @@
+import { claimNames } from "@tocsin/shared/contract";
 import type { Algorithm, Issuer } from "@tocsin/shared/contract";
 
 /** What an issuer's tokens must comply with. Made once per config. */
@@ -27,10 +28,10 @@ export function rulesOf(issuer: Issuer): IssuerRules {
     toleranceSeconds: issuer.clockTolerance / 1000,
     maxLifetimeSeconds: issuer.maxTokenLifetime / 1000,
     claims: {
-      roles: roles.split("."),
-      scopes: scopes.split("."),
-      session: session.split("."),
-      client: client.split("."),
+      roles: claimNames(roles),
+      scopes: claimNames(scopes),
+      session: claimNames(session),
+      client: claimNames(client),
     },
   };
 }

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { Name } from "../names.ts";
 import { ApiKeyPolicy } from "./api-keys.ts";
+import { ClaimPath } from "./claim-path.ts";
 import { inconsistencies } from "./references.ts";
 import { HostPattern, methods, Path } from "./route-match.ts";
 import { Auth, Route, WebSocketPolicy } from "./route.ts";
@@ -31,12 +32,6 @@ export const Algorithm = z.enum([
   "EdDSA",
 ]);
 export type Algorithm = z.infer<typeof Algorithm>;
-
-const ClaimPath = z
-  .string()
-  .min(1)
-  .max(200)
-  .describe("Where the claim stands; dots go into objects: `realm_access.roles`.");
 
 export const Issuer = z
   .strictObject({

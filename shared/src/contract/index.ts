@@ -32,6 +32,7 @@ export { auditOutcomes, AuditPage, AuditRecord, AuditTarget, AuditView } from ".
 export { ApiKeyPolicy } from "./api-keys.ts";
 export { UserAbsence, UserAnswer, UserPolicy } from "./users.ts";
 export { InvalidationEntry, InvalidationOrder, laterSelectors } from "./invalidations.ts";
+export { claimNames } from "./claim-path.ts";
 export { Algorithm, Config, Issuer, Listen, UrlRule } from "./config.ts";
 export { Auth, Fallback, Route, WebSocketPolicy } from "./route.ts";
 export type { AuthPolicy } from "./route.ts";
