@@ -42,12 +42,6 @@ const kinds: Readonly<Record<string, number>> = {
   authorization,
   "content-length": contentLength,
   expect,
-  // Whom a request speaks for is said by the gateway alone.
-  "x-user-id": drop,
-  "x-user-roles": drop,
-  "x-user-scopes": drop,
-  "x-auth-method": drop,
-  "x-auth-session": drop,
   "x-request-id": requestId,
   "x-forwarded-for": forwardedFor,
   "x-forwarded-proto": forwardedProto,
@@ -61,6 +55,12 @@ const kinds: Readonly<Record<string, number>> = {
   tracestate,
   via,
 };
+
+/**
+ * Whom a request speaks for is said by the gateway alone. Letters and digits are what counts: whoever looks for `X-UserID` in a service
+ * means one of these, and would find what a stranger wrote.
+ */
+const identity = new Set(["xuserid", "xuserroles", "xuserscopes", "xauthmethod", "xauthsession"]);
 
 /** Names as they were spelled, with what they are. Clients spell names in few ways; beyond the bound they are looked up anew. */
 const seen = new Map<string, number>();
@@ -82,6 +82,7 @@ function learn(name: string): number {
 function classify(name: string): number {
   if (Object.hasOwn(kinds, name)) return kinds[name]!;
   if (name.startsWith("x-forwarded-")) return aboutClient;
+  if (identity.has(name.replace(/[^a-z0-9]/g, ""))) return drop;
   // Many servers hand a field to the application under a name in which every other character is an underscore (CGI, RFC 3875
   // §4.1.18). `X_User_ID` or `Content_Length` would arrive there as the field that they imitate.
   const alias = name.replace(/[^a-z0-9]/g, "-");
