@@ -7,6 +7,7 @@ import { natsProblems, type NatsPlace } from "./bus/nats-files.ts";
 import { logLevels, Secret } from "./log.ts";
 import { isName, toName } from "./names.ts";
 import { redisPlace } from "./redis/place.ts";
+import { shown } from "./shown.ts";
 import { parseDuration } from "./time.ts";
 
 /** Where to listen, or where somebody listens. */
@@ -265,9 +266,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     if (text === undefined) continue;
     const value = definition.parse(text);
     if (value === undefined) {
-      const found = definition.secret
-        ? `a value of ${text.length} characters`
-        : JSON.stringify(text);
+      const found = definition.secret ? `a value of ${text.length} characters` : shown(text);
       problems.push({ name, message: `found ${found}, allowed: ${definition.allowed}` });
     }
     settings[name] = value;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { RevocationOrder } from "./contract/api.ts";
 import { apiKeyIdIn, sidIn } from "./pasted.ts";
 import { credentialIn, shown, shownMessage, withoutCredentials } from "./shown.ts";
 
@@ -10,7 +11,7 @@ describe("a credential in a text", () => {
   test.each([
     [`{"a":"${token}"}`, '{"a":"[redacted]"}'],
     [`\\n${token}\\n`, "\\n[redacted]\\n"],
-    [`${token.slice(0, -43)}`, "[redacted]"],
+    [token.slice(0, -43), "[redacted]"],
     [`/reset/${apiKey}/now`, "/reset/tocsin_w45a2oqymso2_[redacted]/now"],
     [`sid=${cookie}; a=1`, "sid=znukWsP2x2Crycc1X00F6w.[redacted]; a=1"],
     ["nats://user:p%40ss@127.0.0.1:4222", "nats://user:[redacted]@127.0.0.1:4222"],
@@ -76,4 +77,41 @@ test("a text that was made to be hard to look through is not", () => {
     withoutCredentials(text.repeat(size / text.length));
   // A quadratic one takes minutes.
   expect(performance.now() - from).toBeLessThan(5_000);
+});
+
+describe("an order to revoke", () => {
+  test("a session or an API key takes the whole of it, and keeps the id", () => {
+    expect(RevocationOrder.parse({ kind: "session", sid: cookie })).toEqual({
+      kind: "session",
+      sid: "znukWsP2x2Crycc1X00F6w",
+    });
+    expect(RevocationOrder.parse({ kind: "api-key", id: apiKey, reason: `saw ${token}` })).toEqual({
+      kind: "api-key",
+      id: "w45a2oqymso2",
+      reason: "saw [redacted]",
+    });
+    expect(RevocationOrder.parse({ kind: "session", sid: "of another issuer" })).toEqual({
+      kind: "session",
+      sid: "of another issuer",
+    });
+  });
+
+  test.each([
+    { kind: "token", issuer: "i", jti: token },
+    { kind: "user", subject: token },
+    { kind: "user", subject: apiKey },
+    { kind: "session", sid: token },
+    { kind: "session", sid: `sid=${cookie}` },
+    { kind: "client", clientId: apiKey },
+    { kind: "api-key", id: token },
+    { kind: "api-key", id: apiKey.slice(0, -1) },
+    { kind: "api-key", id: "what somebody calls it" },
+    { kind: "signing-key", issuer: "i", kid: token },
+  ])("$kind takes no other credential for a name, and does not hand it on", (order) => {
+    const read = RevocationOrder.safeParse(order);
+    expect(read.success).toBe(false);
+    const said = JSON.stringify(read.error?.issues);
+    for (const secret of [token.slice(-20), apiKey.slice(-20), cookie.slice(-20)])
+      expect(said).not.toContain(secret);
+  });
 });

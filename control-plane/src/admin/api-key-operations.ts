@@ -1,3 +1,4 @@
+import { shown } from "@tocsin/shared";
 import {
   type AuditTarget,
   ApiKeyChecked,
@@ -149,6 +150,6 @@ function revisionOf(header: string | undefined): number | undefined {
   const revision = /^"?(\d{1,9})"?$/.exec(header.trim())?.[1];
   if (revision !== undefined) return Number(revision);
   throw new Declined(400, "bad-request", "If-Match is not understood", {
-    detail: `Found ${header}, allowed: a revision in quotes, such as "3".`,
+    detail: `Found ${shown(header)}, allowed: a revision in quotes, such as "3".`,
   });
 }

@@ -1,4 +1,5 @@
 /** The calls of the admin API: method, path, what it takes and gives, and what it does. The OpenAPI document is made from this table. */
+import { shown } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
 import {
   type AuditTarget,
@@ -280,7 +281,7 @@ function revisionOf(header: string | undefined, exists: boolean): number | undef
   const revision = /^"?(\d+)"?$/.exec(header.trim())?.[1];
   if (revision === undefined)
     throw new Declined(400, "bad-request", "If-Match is not understood", {
-      detail: `Found ${header}, allowed: a revision in quotes, such as "3".`,
+      detail: `Found ${shown(header)}, allowed: a revision in quotes, such as "3".`,
     });
   return Number(revision);
 }

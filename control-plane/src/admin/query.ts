@@ -15,7 +15,7 @@ export function waitOf({ wait }: Query): Milliseconds {
   const waitMs = wait === "0" ? 0 : typeof wait === "string" ? parseDuration(wait) : undefined;
   if (waitMs === undefined || waitMs > longestWaitMs) {
     throw new Declined(400, "bad-request", "The wait is not understood", {
-      detail: `Found ${JSON.stringify(wait)}, allowed: 0, or a duration up to 1m (2s, 500ms).`,
+      detail: `Found ${shown(wait)}, allowed: 0, or a duration up to 1m (2s, 500ms).`,
     });
   }
   return waitMs;
@@ -26,7 +26,7 @@ export function dryRunOf({ dryRun }: Query): boolean {
   if (dryRun === undefined || dryRun === "false") return false;
   if (dryRun === "true") return true;
   throw new Declined(400, "bad-request", "The dry run is not understood", {
-    detail: `Found ${JSON.stringify(dryRun)}, allowed: true, false. Nothing was changed.`,
+    detail: `Found ${shown(dryRun)}, allowed: true, false. Nothing was changed.`,
   });
 }
 
@@ -70,6 +70,6 @@ export function checkParameters(query: Query, known: readonly string[]): void {
   const unknown = Object.keys(query).filter((name) => !known.includes(name));
   if (unknown.length === 0) return;
   throw new Declined(400, "bad-request", "This call does not take that parameter", {
-    detail: `Found ${unknown.join(", ")}, allowed: ${known.length === 0 ? "none" : known.join(", ")}. Nothing was changed.`,
+    detail: `Found ${unknown.map(shown).join(", ")}, allowed: ${known.length === 0 ? "none" : known.join(", ")}. Nothing was changed.`,
   });
 }

@@ -1,4 +1,5 @@
 /** References to the environment in a config: `${NAME}`, `${NAME:-default}`; `$${` writes `${` itself. */
+import { shown } from "@tocsin/shared";
 
 export interface Unresolved {
   readonly path: readonly PropertyKey[];
@@ -27,7 +28,7 @@ export function interpolate(
       if (!match) {
         unresolved.push({
           path,
-          message: `${whole} is not a reference: write \${NAME} or \${NAME:-default}`,
+          message: `${shown(whole)} is not a reference: write \${NAME} or \${NAME:-default}`,
         });
         return whole;
       }

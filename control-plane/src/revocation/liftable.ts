@@ -1,3 +1,4 @@
+import { shown } from "@tocsin/shared";
 import { setImmediate } from "node:timers/promises";
 import {
   RevocationTarget,
@@ -38,7 +39,7 @@ export async function findLiftable(
   const found = await find(journal, id);
   if (found === undefined)
     throw new Declined(404, "not-found", "There is no such revocation", {
-      detail: `Found none with the id ${JSON.stringify(id)}; GET /v1/revocations lists them.`,
+      detail: `Found none with the id ${shown(id)}; GET /v1/revocations lists them.`,
     });
   if (found.kind === "api-key")
     throw new Declined(409, "not-liftable", "A revoked API key stays revoked", {

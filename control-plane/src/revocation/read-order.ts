@@ -1,4 +1,5 @@
 /** Reads an order of revocations: one, a list, or one a line. */
+import { shown } from "@tocsin/shared";
 import { setImmediate } from "node:timers/promises";
 import {
   BulkRevocationOrder,
@@ -69,7 +70,7 @@ export function operationOf(key: string | undefined): { operation?: OperationId 
   const operation = /^"(.*)"$/.exec(key.trim())?.[1] ?? key.trim();
   if (isOperationId(operation)) return { operation };
   throw new Declined(400, "bad-request", "Idempotency-Key is not understood", {
-    detail: `Found ${JSON.stringify(key)}, allowed: 1 to 64 letters, digits, hyphens and underscores.`,
+    detail: `Found ${shown(key)}, allowed: 1 to 64 letters, digits, hyphens and underscores.`,
   });
 }
 

@@ -6,7 +6,7 @@ import { Name } from "../names.ts";
 import { apiKeyIdIn, sidIn } from "../pasted.ts";
 import { credentialIn, withoutCredentials } from "../shown.ts";
 import { InstanceUrl } from "./service.ts";
-import { RevocableName, UnixSeconds } from "./entries.ts";
+import { ApiKeyId, RevocableName, UnixSeconds } from "./entries.ts";
 import { JournalReport } from "./messages.ts";
 import { Duration } from "./units.ts";
 
@@ -149,9 +149,11 @@ const revocationForms = <More extends z.ZodRawShape>(more: More) =>
         }),
         z.strictObject({
           kind: z.literal("api-key"),
-          id: named(RevocableName.overwrite(apiKeyIdIn)).describe(
-            "As `tocsin keys list` shows it. A whole key is reduced to it.",
-          ),
+          id: z
+            .string()
+            .overwrite(apiKeyIdIn)
+            .pipe(ApiKeyId)
+            .describe("As `tocsin keys list` shows it. A whole key is reduced to it."),
           reason,
           ...more,
         }),

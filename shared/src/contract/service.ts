@@ -62,7 +62,7 @@ export const InstanceUrl = z
     if ((url.pathname !== "/" && url.pathname !== "") || url.search !== "" || url.hash !== "") {
       context.addIssue({
         code: "custom",
-        message: `an instance URL is scheme, host and port, found ${shown(text)}`,
+        message: `an instance URL is scheme, host and port, found ${shown(`${url.protocol}//${url.host}${url.pathname}${url.search}${url.hash}`)}`,
       });
     }
   })
