@@ -2,14 +2,11 @@
  * No secret gets out: the whole gateway works for a while, talkative, with good and bad credentials of every kind, and with orders and
  * configs that are wrong where the secret stands. Then every byte that it has written or answered is looked through.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { systemClock, systemRandom, Secret, silentLog } from "@tocsin/shared";
-import { connectRedis } from "@tocsin/shared/redis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { breakGlassConfig, connectBreakGlass, jetStream } from "../faults/break-glass.ts";
+import { breakGlassConfig } from "../faults/break-glass.ts";
 import { ask, type RequestOptions } from "../harness/client.ts";
 import { adminToken, modes, passwords, startGateway, type Gateway } from "../harness/gateway.ts";
 import { freePort, startProcess, startRedis, type RedisServer } from "../harness/index.ts";
@@ -19,6 +16,7 @@ import { runTocsin, temporaryDirectory, tocsin } from "../harness/program.ts";
 import { soon } from "../harness/soon.ts";
 import { audience, issuer, secret as hmacInline, token } from "../harness/tokens.ts";
 import { startWebSocketService } from "../harness/websocket-service.ts";
+import { everyEntry, everyKey, filesIn, rowsIn } from "./kept-bytes.ts";
 import { Secrets } from "./secrets.ts";
 
 /** Long, and like nothing else. */
@@ -26,6 +24,28 @@ const madeUp = (name: string) => `${name}-${crypto.randomUUID()}-${crypto.random
 
 /** Proxies verify with it, so it is in the config that they are sent and keep. Whoever may read that may sign (docs/guides/operate.md). */
 const catalogueAlone = /^(state|store|journal) .*(catalogue|journal\.sqlite)/i;
+
+test("a secret is found in whatever spelling, in parts too, and nowhere else", () => {
+  const secrets = new Secrets();
+  const text = secrets.add("it", 'q"Zx/9+k~4 mB7w-Rt2_Lp8');
+  const bytes = Buffer.from(text);
+  for (const spelling of [
+    text,
+    text.slice(0, 19),
+    text.slice(-19),
+    JSON.stringify({ a: text }),
+    encodeURIComponent(text),
+    bytes.toString("hex"),
+    bytes.toString("base64"),
+    Buffer.from(`user:${text}:x`).toString("base64url"),
+    Buffer.from(`users:${text}`).toString("base64"),
+  ])
+    expect([spelling, secrets.seenIn("here", `before${spelling}behind`).length]).toEqual([
+      spelling,
+      1,
+    ]);
+  expect(secrets.seenIn("here", `before ${text.slice(0, 12)} behind`)).toEqual([]);
+});
 
 describe.each(modes)("no secret of a gateway is seen anywhere, %s", (mode) => {
   const stack = new AsyncDisposableStack();
@@ -400,7 +420,7 @@ describe.each(modes)("no secret of a gateway is seen anywhere, %s", (mode) => {
       { identity: misplaced },
       withIssuer({
         algorithms: ["ES256"],
-        jwks: { url: `https://user:${password}@127.0.0.1:1/keys`, maxAge: "x" },
+        jwks: { url: `https://user:${password}@127.0.0.1:1/keys` },
       }),
       withIssuer({ algorithms: ["ES256"], jwks: { url: `ftp://user:${password}@127.0.0.1/keys` } }),
       withIssuer({ algorithms: ["ES256"], jwks: { url: `user:${password}@127.0.0.1` } }),
@@ -544,76 +564,3 @@ describe.each(modes)("no secret of a gateway is seen anywhere, %s", (mode) => {
     expect(said.length).toBeGreaterThan(500);
   }, 120_000);
 });
-
-/** Whatever is kept in JetStream, as it lies there, headers included. */
-async function* everyEntry({ nats }: Gateway): AsyncGenerator<readonly [string, string]> {
-  await using bus = await connectBreakGlass(nats!);
-  const { streams } = (await jetStream(bus, "STREAM.NAMES")) as { streams: string[] };
-  expect(streams).toEqual(
-    expect.arrayContaining(["TOCSIN_CATALOGUE", "TOCSIN_REVOCATIONS", "TOCSIN_AUDIT"]),
-  );
-  for (const stream of streams) {
-    const { state } = (await jetStream(bus, `STREAM.INFO.${stream}`)) as {
-      state: { first_seq: number; last_seq: number };
-    };
-    for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
-      // Of a key only the last entry is kept.
-      const found = await jetStream(bus, `STREAM.MSG.GET.${stream}`, { seq }).catch(
-        () => undefined,
-      );
-      const message = found?.["message"] as
-        | { subject: string; data?: string; hdrs?: string }
-        | undefined;
-      if (message === undefined) continue;
-      const { subject, data, hdrs } = message;
-      yield [
-        `journal ${stream}`,
-        `${subject} ${Buffer.from(hdrs ?? "", "base64").toString("latin1")} ${Buffer.from(data ?? "", "base64").toString("latin1")}`,
-      ];
-    }
-  }
-}
-
-/** Every key of Redis, with what stands under it. */
-async function* everyKey(
-  { port }: RedisServer,
-  password: string,
-): AsyncGenerator<readonly [string, string]> {
-  await using client = connectRedis({
-    url: new Secret(`redis://:${password}@127.0.0.1:${port}`),
-    timeoutMs: 5_000,
-    clock: systemClock,
-    random: systemRandom,
-    log: silentLog,
-  });
-  await client.ready();
-  const [keys] = (await client.ask(["KEYS", "*"])) as [string[]];
-  expect(keys.length).toBeGreaterThan(1);
-  for (const key of keys) {
-    const [type] = await client.ask(["TYPE", key]);
-    const [value] = await client.ask(
-      type === "string"
-        ? ["GET", key]
-        : type === "zset"
-          ? ["ZRANGE", key, 0, -1]
-          : ["HGETALL", key],
-    );
-    yield [`Redis ${String(type)}`, `${key} ${JSON.stringify(value)}`];
-  }
-}
-
-/** The entries of the embedded journals. */
-function rowsIn(state: string): [place: string, text: string][] {
-  using database = new DatabaseSync(join(state, "journal", "journal.sqlite"), { readOnly: true });
-  const rows = database.prepare("SELECT journal, key, body, operation FROM entry").all();
-  expect(new Set(rows.map(({ journal }) => journal))).toContain("revocations");
-  return rows.map((row) => [`journal ${String(row["journal"])}`, JSON.stringify(row)]);
-}
-
-function filesIn(directory: string): [path: string, bytes: Buffer][] {
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .map((path) => [path.slice(directory.length), readFileSync(path)]);
-}

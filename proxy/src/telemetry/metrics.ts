@@ -1,4 +1,5 @@
 import { Gauge, Registry } from "@prometheus-io/client";
+import type { Aborted } from "@tocsin/shared";
 import type { ExchangeRecord } from "./access-log.ts";
 import { buckets, expose, type MetricSamples } from "./exposition.ts";
 import { ExchangeSeries, RouteSeries } from "./series.ts";
@@ -83,7 +84,13 @@ const methodNumbers: ReadonlyMap<string, number> = new Map(
 const methodNames = [...methodNumbers.keys()];
 
 /** Why an answer is cut short for somebody who may not have the rest. */
-const recalls = new Set(["revoked", "expired", "blocked"]);
+const recalls: ReadonlySet<string> = new Set<Aborted["reason"]>([
+  "revoked",
+  "expired",
+  "blocked",
+  "forbidden",
+  "unavailable",
+]);
 
 /** The metrics of one proxy. A registry of its own: two proxies may run in one process. */
 export function createMetrics(options: MetricsOptions): Metrics {

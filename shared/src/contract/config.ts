@@ -47,6 +47,10 @@ export const Issuer = z
       .strictObject({
         url: z
           .url({ protocol: /^https?$/ })
+          // A key set is public: nobody signs in to read it, and fetch takes no such URL.
+          .refine((text) => !/^[^/]*\/\/[^/?#]*@/.test(text), {
+            error: "the URL of a key set has no user information",
+          })
           .optional()
           .describe("Where the issuer publishes its keys."),
         discover: z
