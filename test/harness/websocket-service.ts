@@ -13,6 +13,13 @@ export interface WebSocketService extends AsyncDisposable {
   close(code: number): void;
 }
 
+/** `Sec-WebSocket-Accept` for a handshake (RFC 6455 §4.2.2). */
+export function acceptOf({ headers }: IncomingMessage): string {
+  return createHash("sha1")
+    .update(`${headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+    .digest("base64");
+}
+
 /** Chooses the first sub-protocol that is offered. A plain GET is answered with 200. */
 export async function startWebSocketService(): Promise<WebSocketService> {
   const handshakes: IncomingMessage[] = [];
@@ -26,16 +33,13 @@ export async function startWebSocketService(): Promise<WebSocketService> {
     open.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => open.delete(socket));
-    const accept = createHash("sha1")
-      .update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-      .digest("base64");
     const protocol = request.headers["sec-websocket-protocol"]?.split(",", 1)[0];
     socket.write(
       [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
         "Connection: Upgrade",
-        `Sec-WebSocket-Accept: ${accept}`,
+        `Sec-WebSocket-Accept: ${acceptOf(request)}`,
         ...(protocol === undefined ? [] : [`Sec-WebSocket-Protocol: ${protocol}`]),
         "\r\n",
       ].join("\r\n"),

@@ -1,0 +1,106 @@
+/**
+ * Who may come in, as a table: each row over every form of request and through each proxy, on one machine and in a cluster. Whoever is
+ * refused gets the answer of the RFCs, and the service hears nothing of it.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { modes } from "../harness/gateway.ts";
+import { converse, type RawAnswer } from "../harness/raw.ts";
+import { valuesIn, type Heard } from "../harness/witness.ts";
+import { startKit, type Kit, type Shown } from "./access-kit.ts";
+import { authorizedTwice, rows, type Outcome, type Refused } from "./access-rows.ts";
+import { lasting, shapes, textOf, type Shape } from "./access-shapes.ts";
+
+const isIdentity = (name: string) => /^x[-_](user|auth)/.test(name);
+
+/** What the service was told of who asks. */
+const toldIn = ({ fields }: Heard) => fields.filter(([name]) => isIdentity(name)).toSorted();
+
+function expectRefusal(answer: RawAnswer, { name }: Shape, refused: Refused): void {
+  const { status, code, detail, challenge } = refused;
+  const id = answer.field("x-request-id");
+  expect(id).toMatch(/^[0-9a-f]{32}$/);
+  expect({
+    status: answer.status,
+    challenge: answer.field("www-authenticate"),
+    type: answer.field("content-type"),
+    cache: answer.field("cache-control"),
+  }).toEqual({
+    status,
+    challenge,
+    type: "application/problem+json",
+    cache: "no-store",
+  });
+  if (name === "HEAD") expect(answer.body).toBe("");
+  else {
+    expect(answer.field("content-length")).toBe(String(answer.body.length));
+    expect(answer.problem).toEqual({
+      type: `urn:tocsin:problem:${code}`,
+      title: expect.any(String),
+      status,
+      code,
+      ...(detail === undefined ? {} : { detail }),
+      instance: id,
+    });
+  }
+}
+
+describe.each(modes)("access rules, %s", (mode) => {
+  let kit: Kit;
+  /** How many were let in. */
+  let admitted = 0;
+  beforeAll(async () => {
+    kit = await startKit(mode);
+    kit.witness.heard.length = 0;
+  }, 60_000);
+  afterAll(() => kit?.[Symbol.asyncDispose]());
+
+  /** Sends it in one form to one proxy. @returns the answer, and what the service heard of it */
+  async function send(url: string, shape: Shape, path: string, shown: Shown) {
+    const before = kit.witness.heard.length;
+    const [answer, next, ...more] = await converse(url, textOf(shape, path, shown, url));
+    expect(more).toEqual([]);
+    // An answer says whether the connection goes on, and it does as it says (RFC 9112 §9.6).
+    const goesOn = answer!.field("connection") !== "close";
+    if (answer!.status !== 101) expect(next?.status).toBe(goesOn ? 200 : undefined);
+    const heard = kit.witness.heard.slice(before).filter(({ url }) => url !== "/free");
+    return { answer: answer!, goesOn, heard };
+  }
+
+  async function expectOutcome(url: string, shape: Shape, path: string, shown: Shown, to: Outcome) {
+    const { answer, goesOn, heard } = await send(url, shape, path, shown);
+    if ("told" in to) {
+      expect([answer.status, answer.field("www-authenticate")]).toEqual([shape.status, undefined]);
+      admitted += heard.length;
+      expect(heard.map(({ method, url }) => [method, url])).toEqual([[shape.method, path]]);
+      expect(toldIn(heard[0]!)).toEqual(Object.entries(to.told(kit)).toSorted());
+      // API keys and sessions are between the client and the gateway.
+      const { fields } = heard[0]!;
+      expect(fields.filter(([name]) => /^x.api.key$/.test(name))).toEqual([]);
+      expect(valuesIn(fields, "cookie").join()).not.toContain("sid=");
+    } else {
+      expectRefusal(answer, shape, to);
+      // Behind what is malformed nobody knows where the next request begins; and what is left of a body is not waited for.
+      if (shape.body === undefined) expect(goesOn).toBe(shape.goesOn && to !== authorizedTwice);
+      expect(heard).toEqual([]);
+    }
+    return answer;
+  }
+
+  test.each(rows)("$path, $what", async ({ path, shown, outcome }) => {
+    const fields = await shown(kit);
+    for (const url of kit.gateway.urls) {
+      const answers = new Map<string, RawAnswer>();
+      for (const shape of shapes)
+        answers.set(shape.name, await expectOutcome(url, shape, path, fields, outcome));
+      // RFC 9110 §9.3.2: the fields that GET would have had.
+      if (!("told" in outcome))
+        expect(lasting(answers.get("HEAD")!)).toEqual(lasting(answers.get("GET")!));
+    }
+  });
+
+  test("late too, the service has heard of nobody else", () => {
+    const heard = kit.witness.heard.filter(({ url }) => url !== "/free");
+    expect(admitted).toBeGreaterThan(500);
+    expect(heard).toHaveLength(admitted);
+  });
+});
