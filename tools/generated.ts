@@ -1,5 +1,5 @@
 /** The files that come from tables, by path from the root. */
-import { refusals, settingsTable, type RefusalRow } from "@tocsin/shared";
+import { denials, refusals, settingsTable, type RefusalRow } from "@tocsin/shared";
 import { Config } from "@tocsin/shared/contract";
 import { z } from "zod";
 
@@ -64,6 +64,7 @@ function refusalsPage(): string {
     );
     return `| \`${code}\` | ${row.status} | ${row.title} | ${row.fault} | ${row.level} | ${headers.join("<br>")} |`;
   });
+  const causes = Object.entries(denials).map(([why, meaning]) => `| \`${why}\` | ${meaning} |`);
   return `# Refusals
 
 ${origin}
@@ -76,6 +77,14 @@ Codes are never renamed. \`forbidden\` has a \`www-authenticate\` with \`error="
 | code | status | title | whose doing | logged as | headers |
 |---|---|---|---|---|---|
 ${rows.join("\n")}
+
+## Why somebody is not let in
+
+The \`cause\` of a log line with the event \`sign-in-failed\` ([what to do with it](../guides/observability.md)). Nobody outside hears of it.
+
+| cause | meaning |
+|---|---|
+${causes.join("\n")}
 `;
 }
 
