@@ -7,13 +7,17 @@ import { modes } from "../harness/gateway.ts";
 import { converse, type RawAnswer } from "../harness/raw.ts";
 import { valuesIn, type Heard } from "../harness/witness.ts";
 import { startKit, type Kit, type Shown } from "./access-kit.ts";
-import { authorizedTwice, rows, type Outcome, type Refused } from "./access-rows.ts";
+import { places, spellings } from "./access-places.ts";
+import { authorizedTwice, missing, rows, type Outcome, type Refused } from "./access-rows.ts";
 import { lasting, shapes, textOf, type Shape } from "./access-shapes.ts";
 
 const isIdentity = (name: string) => /^x[-_](user|auth)/.test(name);
 
-/** What the service was told of who asks. */
-const toldIn = ({ fields }: Heard) => fields.filter(([name]) => isIdentity(name)).toSorted();
+/** What the service was told of who asks: each name with all its values. */
+const toldIn = ({ fields }: Heard) =>
+  Object.fromEntries(
+    fields.flatMap(([name]) => (isIdentity(name) ? [[name, valuesIn(fields, name)]] : [])),
+  );
 
 function expectRefusal(answer: RawAnswer, { name }: Shape, refused: Refused): void {
   const { status, code, detail, challenge } = refused;
@@ -72,7 +76,9 @@ describe.each(modes)("access rules, %s", (mode) => {
       expect([answer.status, answer.field("www-authenticate")]).toEqual([shape.status, undefined]);
       admitted += heard.length;
       expect(heard.map(({ method, url }) => [method, url])).toEqual([[shape.method, path]]);
-      expect(toldIn(heard[0]!)).toEqual(Object.entries(to.told(kit)).toSorted());
+      expect(toldIn(heard[0]!)).toEqual(
+        Object.fromEntries(Object.entries(to.told(kit)).map(([name, value]) => [name, [value]])),
+      );
       // API keys and sessions are between the client and the gateway.
       const { fields } = heard[0]!;
       expect(fields.filter(([name]) => /^x.api.key$/.test(name))).toEqual([]);
@@ -96,6 +102,71 @@ describe.each(modes)("access rules, %s", (mode) => {
       if (!("told" in outcome))
         expect(lasting(answers.get("HEAD")!)).toEqual(lasting(answers.get("GET")!));
     }
+  });
+
+  describe("by method and path", () => {
+    test.each(places)("$method $path, $what", async ({ method, path, shown, outcome }) => {
+      const usual = shapes.find(({ name }) => name === method);
+      const shape = usual ?? { name: method, method, status: 200, goesOn: true };
+      for (const url of kit.gateway.urls)
+        await expectOutcome(url, shape, path, await shown(kit), outcome);
+    });
+
+    test("a method that no route of the path has is told which ones there are", async () => {
+      for (const url of kit.gateway.urls) {
+        const { answer } = await send(url, { ...shapes[0]!, method: "PUT" }, "/method", []);
+        expect(answer.field("allow")).toBe("GET, HEAD, POST, DELETE");
+      }
+    });
+
+    test.each(spellings)("no other spelling leads past the rule: %s", async (path) => {
+      for (const url of kit.gateway.urls)
+        for (const shape of shapes) {
+          const { answer, heard } = await send(url, shape, path, []);
+          expect([shape.name, answer.status]).toEqual([
+            shape.name,
+            expect.toBeOneOf([400, 401, 404]),
+          ]);
+          expect(heard).toEqual([]);
+        }
+    });
+
+    test("a target in absolute form is the same place", async () => {
+      for (const url of kit.gateway.urls) {
+        const path = `${url}/area/admin/x`;
+        const { answer, heard } = await send(url, shapes[0]!, path, []);
+        expect([answer.problem?.["code"], heard]).toEqual(["credential-missing", []]);
+      }
+    });
+  });
+
+  describe("with a body that has not come", () => {
+    const unfinished: readonly (readonly [what: string, fields: Shown, body: string])[] = [
+      ["the rest of its length is missing", [["Content-Length", "1000000"]], "some"],
+      ["the last chunk is missing", [["Transfer-Encoding", "chunked"]], "4\r\nsome\r\n"],
+      [
+        "the client asks first",
+        [
+          ["Content-Length", "4"],
+          ["Expect", "100-continue"],
+        ],
+        "",
+      ],
+    ];
+    test.each(unfinished)(
+      "%s: the answer comes, and is the last one",
+      async (_what, fields, body) => {
+        const shape: Shape = { ...shapes[0]!, method: "POST", goesOn: false };
+        for (const url of kit.gateway.urls) {
+          const before = kit.witness.heard.length;
+          const answers = await converse(url, textOf(shape, "/required", fields, url) + body);
+          expect(answers.map(({ status }) => status)).toEqual([401]);
+          expectRefusal(answers[0]!, shape, missing);
+          expect(answers[0]!.field("connection")).toBe("close");
+          expect(kit.witness.heard.length).toBe(before);
+        }
+      },
+    );
   });
 
   test("late too, the service has heard of nobody else", () => {

@@ -63,7 +63,7 @@ async function jsonOf(exchange: Received, maxBytes: number): Promise<JsonBody | 
 }
 
 function routeOf(router: Router, exchange: Received, asked: Asked): Route | typeof bodyWanted {
-  const { method, variants, caseless } = exchange;
+  const { method, variants, caseless, head } = exchange;
   const route = router.find(exchange.path, method, asked);
   if (route === bodyWanted) return route;
   // The upstream may read the path in another way; the rules of another route would then be walked around.
@@ -71,7 +71,15 @@ function routeOf(router: Router, exchange: Received, asked: Asked): Route | type
     for (const variant of variants) {
       const other = found(router, variant, method, asked);
       if (other === bodyWanted) return other;
-      if (other !== route) throw ambiguous();
+      if (other !== route) throw ambiguous("path");
+    }
+  }
+  // So may it the method, by a field: where another route has that one, or none, it would be walked around too.
+  if (head.methodOverride !== undefined) {
+    for (const name of head.methodOverride.toUpperCase().split(",")) {
+      const other = found(router, exchange.path, name.trim(), asked);
+      if (other === bodyWanted) return other;
+      if (other !== route) throw ambiguous("method");
     }
   }
   // Paths that differ in the case of letters are different paths (RFC 3986 §6.2.2.1), but not to every server: where it would find
@@ -80,14 +88,15 @@ function routeOf(router: Router, exchange: Received, asked: Asked): Route | type
     for (const variant of caseless) {
       const other = found(router, variant, method, asked);
       if (other === bodyWanted) return other;
-      if (other !== undefined && other !== route && asksForMore(other, route)) throw ambiguous();
+      if (other !== undefined && other !== route && asksForMore(other, route))
+        throw ambiguous("path");
     }
   }
   return route;
 }
 
-function ambiguous(): Refusal {
-  return new Refusal("bad-request", { detail: "the path can be read in more than one way" });
+function ambiguous(what: "path" | "method"): Refusal {
+  return new Refusal("bad-request", { detail: `the ${what} can be read in more than one way` });
 }
 
 /** Whether a route keeps somebody out whom another one may let in. */

@@ -23,6 +23,8 @@ export const traceparent = 14;
 export const tracestate = 15;
 export const via = 16;
 export const te = 17;
+/** Passes, and is read for the method that some frameworks take from it. */
+export const methodOverride = 18;
 
 const kinds: Readonly<Record<string, number>> = {
   // RFC 9110 §7.6.1: these belong to one connection. `Connection` itself is read for the names that it adds.
@@ -51,6 +53,9 @@ const kinds: Readonly<Record<string, number>> = {
   // Some frameworks take their path instead of the request line's: rules that go by the path would be walked around.
   "x-original-url": drop,
   "x-rewrite-url": drop,
+  "x-http-method-override": methodOverride,
+  "x-http-method": methodOverride,
+  "x-method-override": methodOverride,
   traceparent,
   tracestate,
   via,

@@ -18,6 +18,8 @@ export class RequestHead {
   chunked = false;
   expect: string | undefined = undefined;
   requestId: string | undefined = undefined;
+  /** Methods that some frameworks would take instead of the request line's, as a list. */
+  methodOverride: string | undefined = undefined;
   /** The comma-separated lists, repeats joined in order (RFC 9110 §5.3). */
   forwardedFor: string | undefined = undefined;
   forwardedProto: string | undefined = undefined;
@@ -103,6 +105,10 @@ export function readHead(raw: readonly string[]): RequestHead {
         break;
       case fields.aboutClient:
         (head.aboutClient ??= []).push(name, value);
+        break;
+      case fields.methodOverride:
+        head.methodOverride = joined(head.methodOverride, value);
+        passing.push(name, value);
         break;
       case fields.te:
         if (/(?:^|,)\s*trailers\s*(?:,|$)/i.test(value)) head.wantsTrailers = true;
