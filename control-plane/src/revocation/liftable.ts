@@ -1,14 +1,14 @@
 import { shown } from "@tocsin/shared";
-import { setImmediate } from "node:timers/promises";
 import {
   RevocationTarget,
   type LiftingEntry,
   type Revocation,
   type RevocationEntry,
 } from "@tocsin/shared/contract";
-import { epochKey, JournalUnavailable, type Journal } from "@tocsin/shared/journal";
-import { readRevocation, registerName } from "@tocsin/shared/revocations";
+import { JournalUnavailable, type Journal } from "@tocsin/shared/journal";
+import { registerName } from "@tocsin/shared/revocations";
 import { Declined } from "../problem.ts";
+import { revocationsIn, walk } from "./walk.ts";
 
 /** What is to count again. */
 export interface Liftable {
@@ -18,11 +18,6 @@ export interface Liftable {
   /** When all that was ordered about it has ended by itself, in Unix seconds. */
   readonly expiresAt: number;
 }
-
-/** Revocations that are read before others have their turn: a few milliseconds' worth. */
-const slice = 1_000;
-/** Entries that are asked for at once: each may have a thousand revocations. */
-const page = 200;
 
 /**
  * Looks a revocation up in the journal, then all that was ordered about the same thing: no node holds whole entries in memory.
@@ -82,19 +77,6 @@ async function find(journal: Journal, id: string): Promise<Revocation | undefine
   return undefined;
 }
 
-function revocationsIn(entry: RevocationEntry): readonly Revocation[] {
-  switch (entry.kind) {
-    case "batch":
-      return entry.items;
-    case "lifting":
-    case "fingerprints":
-    case "fingerprint-key":
-      return [];
-    default:
-      return [entry];
-  }
-}
-
 /** The fields that say what it is about. */
 function pick(revocation: Revocation): unknown {
   const fields = { ...revocation } as Record<string, unknown>;
@@ -105,34 +87,9 @@ function pick(revocation: Revocation): unknown {
 
 async function* entriesOf(journal: Journal): AsyncGenerator<RevocationEntry> {
   try {
-    let read = 0;
-    for (let from = 1; ;) {
-      let last = 0;
-      for await (const { key, body, sequence } of journal.read(from, page)) {
-        last = sequence;
-        if (key === epochKey) continue;
-        const entry = entryOf(body);
-        if (entry === undefined) continue;
-        yield entry;
-        read += Math.max(1, revocationsIn(entry).length);
-        if (read < slice) continue;
-        await setImmediate();
-        read = 0;
-      }
-      if (last === 0) return;
-      from = last + 1;
-    }
+    for await (const { entry } of walk(journal)) yield entry;
   } catch (cause) {
     if (!(cause instanceof JournalUnavailable)) throw cause;
     throw new Declined(503, "journal-unavailable", "The journal cannot be read now", { cause });
-  }
-}
-
-function entryOf(body: string): RevocationEntry | undefined {
-  try {
-    return readRevocation(body);
-  } catch {
-    // Every proxy refused it: it revokes nothing.
-    return undefined;
   }
 }

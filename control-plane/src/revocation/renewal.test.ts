@@ -1,5 +1,5 @@
 import { silentLog } from "@tocsin/shared";
-import { RevocationEntry, type Revocation } from "@tocsin/shared/contract";
+import { RevocationEntry, type BatchRevocation, type Revocation } from "@tocsin/shared/contract";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -21,23 +21,37 @@ async function given() {
   const store = stack.use(await openEmbeddedStore(":memory:", { bus, clock: storeClock }));
   const journal = store.journals.revocations;
   const set = new RevocationSet();
-  const leader = { leading: true };
-  const append = async (entry: RevocationEntry) => {
+  const append = async (entry: RevocationEntry, key: string = entry.kind, options = {}) => {
+    const appended = await journal.append({ key, body: JSON.stringify(entry) }, options);
     set.apply(entry, 0);
-    return journal.append({ key: entry.kind, body: JSON.stringify(entry) });
+    return appended;
   };
-  stack.use(
-    new Renewal({
+  /** What is done in front of each copy that is written. */
+  const before: { write: (copy: Revocation) => Promise<unknown> | undefined } = {
+    write: () => undefined,
+  };
+  const renewals: Renewal[] = [];
+  /** A control plane. */
+  const node = (leading: boolean) => {
+    const leader = { leading };
+    const renewal = new Renewal({
       journal,
       state: {
         revocations: { set } as never,
-        write: (_journal, { body }) => append(RevocationEntry.parse(JSON.parse(body))) as never,
+        async write(_journal, { key, body }, options) {
+          const entry = RevocationEntry.parse(JSON.parse(body));
+          await before.write((entry as BatchRevocation).items[0]!);
+          return append(entry, key, options);
+        },
       },
       leader,
       clock,
       log: silentLog,
-    }),
-  );
+    });
+    renewals.push(stack.use(renewal));
+    return leader;
+  };
+  const leader = node(true);
   const at = clock.wall();
   const base = (id: string, forMs: number) => ({
     v: 1 as const,
@@ -53,10 +67,10 @@ async function given() {
     }
     return found;
   };
-  /** Ids of the copies. */
+  /** Ids of the copies, each of which is an entry of its own. */
   const copies = async () =>
     (await entries()).flatMap((entry) =>
-      entry.kind === "batch" ? [entry.items.map(({ id }) => id).toSorted()] : [],
+      entry.kind === "batch" ? [entry.items.map(({ id }) => id).join(" ")] : [],
     );
   const listed = async () => {
     const page = await pageOf(journal, clock, { after: 0, limit: 100 }, (item: Revocation) =>
@@ -64,7 +78,7 @@ async function given() {
     );
     return page.revocations.map(({ id }) => id);
   };
-  return { clock, append, base, copies, listed, leader, journal };
+  return { clock, append, base, copies, listed, leader, node, before, renewals, journal };
 }
 
 test("what outlives the journal is written again in time, again and again, and listed once", async () => {
@@ -75,14 +89,14 @@ test("what outlives the journal is written again in time, again and again, and l
   await clock.pass(15 * day);
   expect(await copies()).toEqual([]);
   await clock.pass(day);
-  expect(await copies()).toEqual([["forever", "long"]]);
+  expect(await copies()).toEqual(["forever", "long"]);
   expect(await listed()).toEqual(["forever", "long", "short"]);
   await clock.pass(10 * day);
-  expect(await copies()).toHaveLength(1);
+  expect(await copies()).toHaveLength(2);
   // The first ones are forgotten: the copies stand for them, and are written again when they are old themselves.
   await clock.pass(6 * day);
   expect(await listed()).toEqual(["forever", "long"]);
-  expect(await copies()).toEqual([["forever", "long"], ["forever"]]);
+  expect(await copies()).toEqual(["forever", "long", "forever"]);
   await clock.pass(60 * day);
   expect(await listed()).toEqual(["forever"]);
   const [oldest] = await Array.fromAsync(journal.read(1, 1));
@@ -105,5 +119,103 @@ test("what was lifted is not, nor by who does not lead", async () => {
   expect(await copies()).toEqual([]);
   leader.leading = true;
   await clock.pass(day);
-  expect(await copies()).toEqual([["held"]]);
+  expect(await copies()).toEqual(["held"]);
+});
+
+test("a leader that is deposed in the middle, and its successor, write each once, whoever is slow", async () => {
+  const { clock, append, base, copies, listed, leader, node, before } = await given();
+  const ids = Array.from({ length: 20 }, (_, index) => `client-${index}`);
+  for (const id of ids) await append({ ...base(id, 1e6 * day), kind: "client", clientId: id });
+  const other = node(false);
+  let written = 0;
+  const { promise: paused, resolve: goOn } = Promise.withResolvers<void>();
+  before.write = () => {
+    written += 1;
+    if (written === 8) {
+      // It stands still with a write on its way, and does not know that another one leads.
+      other.leading = true;
+      return paused;
+    }
+    return undefined;
+  };
+  await clock.pass(16 * day);
+  expect((await copies()).length).toBeGreaterThan(7);
+  goOn();
+  await clock.pass(day);
+  leader.leading = false;
+  await clock.pass(day);
+  const all = new Set(ids);
+  expect(await copies()).toHaveLength(ids.length);
+  expect(new Set(await copies())).toEqual(all);
+  // The first ones are forgotten: each is listed once all the same.
+  await clock.pass(14 * day);
+  expect(await listed()).toHaveLength(ids.length);
+  expect(new Set(await listed())).toEqual(all);
+});
+
+test("what is lifted while others are written is not written", async () => {
+  const { clock, append, base, copies, before } = await given();
+  const first = base("first", 1e6 * day);
+  await append({ ...first, kind: "client", clientId: "c" });
+  await append({ ...base("second", 1e6 * day), kind: "client", clientId: "d" });
+  before.write = ({ id }) =>
+    id === "first"
+      ? append({
+          ...first,
+          id: "lifting",
+          at: clock.wall(),
+          kind: "lifting",
+          lifts: "second",
+          target: { kind: "client", clientId: "d" },
+        })
+      : undefined;
+  await clock.pass(16 * day);
+  expect(await copies()).toEqual(["first"]);
+});
+
+test("a node that does not live until the next look has one soon after its start", async () => {
+  const { clock, append, base, copies, leader, node, renewals } = await given();
+  leader.leading = false;
+  await append({ ...base("forever", 1e6 * day), kind: "client", clientId: "c" });
+  await clock.pass(16 * day);
+  for (const renewal of renewals) renewal[Symbol.dispose]();
+  node(true);
+  await clock.pass(600_000);
+  expect(await copies()).toEqual(["forever"]);
+});
+
+test("a long journal is read without holding others up, and not to its end by who does not lead any more", async () => {
+  const { clock, append, base, copies, leader, journal } = await given();
+  await append({ ...base("forever", 1e6 * day), kind: "client", clientId: "c" });
+  const soon = base("", day).expiresAt;
+  for (let index = 0; index < 40; index += 1) {
+    const items = Array.from({ length: 500 }, (_, of) => ({
+      ...base(`token-${index}-${of}`, day),
+      kind: "token" as const,
+      issuer: "i",
+      jti: `token-${index}-${of}`,
+      expiresAt: soon,
+    }));
+    await journal.append({ key: "batch", body: JSON.stringify({ v: 1, kind: "batch", items }) });
+  }
+  const { head: before } = await journal.head();
+  const turns = async (atMost: number) => {
+    for (let turn = 1; turn <= atMost; turn += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if ((await journal.head()).head > before) return turn;
+    }
+    return undefined;
+  };
+  leader.leading = false;
+  await clock.pass(16 * day - 1);
+  // Whoever is deposed while it reads writes nothing.
+  leader.leading = true;
+  await clock.pass(day / 4);
+  leader.leading = false;
+  expect(await turns(100)).toBeUndefined();
+  leader.leading = true;
+  await clock.pass(day / 4);
+  // So many times others had their turn, after those that the clock has given.
+  expect(await turns(100)).toBeGreaterThan(5);
+  expect(await copies()).toContain("forever");
 });

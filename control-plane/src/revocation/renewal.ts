@@ -1,22 +1,23 @@
+import { createHash } from "node:crypto";
 import { messageOf, type Clock, type Log, type Milliseconds } from "@tocsin/shared";
+import { protocolVersion, type BatchRevocation, type Revocation } from "@tocsin/shared/contract";
 import {
-  protocolVersion,
-  RevocationEntry,
-  type BatchRevocation,
-  type Revocation,
-} from "@tocsin/shared/contract";
-import { epochKey, journals, type Journal, type Sequence } from "@tocsin/shared/journal";
+  JournalConflict,
+  journals,
+  type Journal,
+  type JournalKey,
+  type Sequence,
+} from "@tocsin/shared/journal";
 import type { Leader } from "../leader/leader.ts";
 import type { State } from "../sync/state.ts";
+import { revocationsIn, walk } from "./walk.ts";
 
+/** How long after the start it is looked first, in milliseconds: a node that never lives for long has its turn, too. */
+const firstAfterMs: Milliseconds = 300_000;
 /** How often it is looked, in milliseconds. */
 const everyMs: Milliseconds = 6 * 3_600_000;
 /** Age at which a revocation that outlives the journal is written again, in milliseconds: so there is time for it to fail. */
 const renewedAfterMs: Milliseconds = journals.revocations.maxAgeMs / 2;
-const slice = 5_000;
-/** Of one entry: revocations, and characters of them. */
-const maxItems = 500;
-const maxLength = 200_000;
 
 export interface RenewalOptions {
   readonly journal: Journal;
@@ -26,70 +27,100 @@ export interface RenewalOptions {
   readonly log: Log;
 }
 
+interface Due {
+  readonly item: Revocation;
+  /** Where its last copy stands. */
+  readonly sequence: Sequence;
+}
+
 /**
  * Writes revocations again that hold for longer than the journal keeps its entries: a client, a key or a block of addresses that is
  * revoked until somebody lifts it. Each node would go on without, but a new one would not know of it, and nobody could list or lift it.
+ *
+ * Each is an entry of its own, under a key that its id and the copy before make up, of which there can be one: a leader that was deposed
+ * in the middle, and its successor, write it once all the same.
  */
 export class Renewal implements Disposable {
   readonly #options: RenewalOptions;
-  readonly #stop: () => void;
+  readonly #stop: (() => void)[];
   #running = false;
+  #isOver = false;
 
   constructor(options: RenewalOptions) {
     this.#options = options;
-    this.#stop = options.clock.every(everyMs, () => void this.#look());
+    const { clock } = options;
+    this.#stop = [
+      clock.after(firstAfterMs, () => void this.#look()),
+      clock.every(everyMs, () => void this.#look()),
+    ];
   }
 
   [Symbol.dispose](): void {
-    this.#stop();
+    this.#isOver = true;
+    for (const stop of this.#stop) stop();
   }
 
   async #look(): Promise<void> {
-    const { leader, log, state } = this.#options;
+    const { leader, log } = this.#options;
     if (this.#running || !leader.leading) return;
     this.#running = true;
+    let count = 0;
     try {
-      let count = 0;
-      for (const batch of batchesOf(await this.#due())) {
-        if (!leader.leading) return;
-        await state.write("revocations", { key: batch.kind, body: JSON.stringify(batch) });
-        count += batch.items.length;
+      for (const due of await this.#due()) {
+        if (!leader.leading || this.#isOver) break;
+        if (await this.#write(due)) count += 1;
       }
-      if (count > 0)
-        log.info({ count }, "revocations written again, so that the journal keeps them");
     } catch (error) {
-      log.warn({ cause: messageOf(error) }, "revocations cannot be written again yet");
+      if (!this.#isOver)
+        log.warn({ cause: messageOf(error) }, "revocations cannot be written again yet");
     } finally {
       this.#running = false;
     }
+    if (count > 0) log.info({ count }, "revocations written again, so that the journal keeps them");
   }
 
   /** What is in force, would be forgotten by the journal before its time, and was not written again lately. */
-  async #due(): Promise<Revocation[]> {
-    const { journal, state, clock } = this.#options;
+  async #due(): Promise<Due[]> {
+    const { journal, leader, clock } = this.#options;
     const now = clock.wall();
-    const found = new Map<string, { readonly item: Revocation; readonly sequence: Sequence }>();
-    const hear = (item: Revocation, sequence: Sequence) => {
-      const isLifted = state.revocations.set.liftedAt(item) > (item.at ?? 0);
-      // The last copy counts.
-      if (outlives(item, item.at) && !isLifted) found.set(item.id, { item, sequence });
-    };
-    for (let from = 1, last = 1; last > 0; from = last + 1) {
-      last = 0;
-      for await (const { key, body, sequence } of journal.read(from, slice)) {
-        last = sequence;
-        if (key === epochKey) continue;
-        const entry = readEntry(body);
-        if (entry?.kind === "batch") for (const item of entry.items) hear(item, sequence);
-        else if (entry !== undefined && isRevocation(entry)) hear(entry, sequence);
-      }
+    const found = new Map<string, Due>();
+    for await (const { entry, sequence } of walk(journal)) {
+      if (!leader.leading || this.#isOver) return [];
+      for (const item of revocationsIn(entry))
+        // The last copy counts.
+        if (outlives(item, item.at) && !this.#isLifted(item))
+          found.set(item.id, { item, sequence });
     }
-    return [...found.values()].flatMap(({ item, sequence }) => {
+    return [...found.values()].filter(({ item }) => {
       const writtenAt = item.renewed?.at ?? item.at!;
-      return now - writtenAt < renewedAfterMs || !outlives(item, writtenAt)
-        ? []
-        : [{ ...item, renewed: { at: now, of: sequence } }];
+      return now - writtenAt >= renewedAfterMs && outlives(item, writtenAt);
     });
+  }
+
+  /** @returns false: it was lifted meanwhile, or somebody else has written it */
+  async #write({ item, sequence }: Due): Promise<boolean> {
+    const { state, clock } = this.#options;
+    if (this.#isLifted(item)) return false;
+    const entry: BatchRevocation = {
+      v: protocolVersion,
+      kind: "batch",
+      items: [{ ...item, renewed: { at: clock.wall(), of: sequence } }],
+    };
+    try {
+      await state.write(
+        "revocations",
+        { key: keyOf(item, sequence), body: JSON.stringify(entry) },
+        { expected: 0 },
+      );
+      return true;
+    } catch (error) {
+      if (!(error instanceof JournalConflict)) throw error;
+      return false;
+    }
+  }
+
+  #isLifted(item: Revocation): boolean {
+    return this.#options.state.revocations.set.liftedAt(item) > (item.at ?? 0);
   }
 }
 
@@ -102,37 +133,6 @@ function outlives({ expiresAt }: Revocation, writtenAt: number | undefined): boo
   return writtenAt !== undefined && expiresAt * 1_000 > writtenAt + journals.revocations.maxAgeMs;
 }
 
-function* batchesOf(items: readonly Revocation[]): Generator<BatchRevocation> {
-  let batch: Revocation[] = [];
-  let length = 0;
-  const entry = (): BatchRevocation => ({ v: protocolVersion, kind: "batch", items: batch });
-  for (const item of items) {
-    const more = JSON.stringify(item).length;
-    if (batch.length === maxItems || (batch.length > 0 && length + more > maxLength)) {
-      yield entry();
-      batch = [];
-      length = 0;
-    }
-    batch.push(item);
-    length += more;
-  }
-  if (batch.length > 0) yield entry();
-}
-
-function isRevocation(entry: RevocationEntry): entry is Revocation {
-  return (
-    entry.kind !== "batch" &&
-    entry.kind !== "lifting" &&
-    entry.kind !== "fingerprints" &&
-    entry.kind !== "fingerprint-key"
-  );
-}
-
-function readEntry(body: string): RevocationEntry | undefined {
-  try {
-    return RevocationEntry.parse(JSON.parse(body));
-  } catch {
-    // What this version does not understand it leaves alone.
-    return undefined;
-  }
+function keyOf({ id }: Revocation, of: Sequence): JournalKey {
+  return `renewal.${createHash("sha256").update(`${id} ${of}`).digest("hex").slice(0, 32)}`;
 }
