@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { SignJWT } from "jose";
 import { startGateway, type Gateway, type Mode } from "../harness/gateway.ts";
-import { startRedis } from "../harness/index.ts";
+import { freePort, startRedis } from "../harness/index.ts";
 import { soon } from "../harness/soon.ts";
 import { startWitness, type Witness } from "../harness/witness.ts";
 
@@ -70,6 +70,13 @@ const toShop = (id: string, match: object, auth?: unknown) => ({
 const routes = [
   ...Object.entries(auths).map(([id, auth]) => toShop(id, { path: `/${id}` }, auth)),
   toShop("default", { path: "/default" }),
+  // The first service does not answer, or not well.
+  { ...toShop("retried", { path: "/retried" }, "optional"), service: "pair" },
+  {
+    ...toShop("fallen", { path: "/fallen" }, "optional"),
+    service: "gone",
+    fallback: { service: "shop" },
+  },
   // One path, another rule for each method.
   toShop("method-get", { path: "/method", methods: ["GET", "HEAD"] }, "none"),
   toShop("method-post", { path: "/method", methods: ["POST"] }, admin),
@@ -88,6 +95,8 @@ export type Shown = readonly (readonly [name: string, value: string])[];
 export interface Kit extends AsyncDisposable {
   readonly gateway: Gateway;
   readonly witness: Witness;
+  /** Beside the other one, where requests are tried again. */
+  readonly second: Witness;
   /** A token of that issuer; a claim that is undefined is left out. */
   token(claims?: Readonly<Record<string, unknown>>, issuer?: IssuerName): Promise<string>;
   readonly tokens: { readonly revoked: string; readonly ofRevokedUser: string };
@@ -100,6 +109,7 @@ export interface Kit extends AsyncDisposable {
 export async function startKit(mode: Mode): Promise<Kit> {
   await using stack = new AsyncDisposableStack();
   const witness = stack.use(await startWitness());
+  const second = stack.use(await startWitness());
   const redis = mode === "cluster" ? stack.use(await startRedis()) : undefined;
   const gateway = stack.use(
     await startGateway(mode, {
@@ -108,7 +118,15 @@ export async function startKit(mode: Mode): Promise<Kit> {
         environment: "development",
         identity: { issuers, apiKeys: {}, sessions: {} },
         discovery: { autoRoutes: { prefix: "/auto", websocket: true } },
-        services: { shop: { instances: [{ url: witness.url }] } },
+        services: {
+          shop: { instances: [{ url: witness.url }] },
+          pair: {
+            instances: [{ url: witness.url }, { url: second.url }],
+            retry: { attempts: 2, on: [503] },
+            circuit: { failures: 1_000 },
+          },
+          gone: { instances: [{ url: `http://127.0.0.1:${await freePort()}` }] },
+        },
         routes,
       }),
       environment: redis === undefined ? {} : { TOCSIN_REDIS_URL: redis.url },
@@ -131,8 +149,8 @@ export async function startKit(mode: Mode): Promise<Kit> {
     roles: ["admin", "staff"],
     scopes: ["read", "write"],
   });
-  const second = Math.ceil(Date.now() / 1_000) + 1;
-  const late = await order("POST", "/v1/api-keys", { principal: "late", expiresAt: second });
+  const soonOver = Math.ceil(Date.now() / 1_000) + 1;
+  const late = await order("POST", "/v1/api-keys", { principal: "late", expiresAt: soonOver });
   const rotated = await order("POST", "/v1/api-keys", { principal: "rotated" });
   await order("POST", `/v1/api-keys/${rotated["id"]}/rotate`, { overlap: "0s" });
   const revoked = await order("POST", "/v1/api-keys", { principal: "revoked" });
@@ -162,6 +180,7 @@ export async function startKit(mode: Mode): Promise<Kit> {
   return {
     gateway,
     witness,
+    second,
     token: sign,
     tokens,
     keys: {

@@ -8,6 +8,10 @@ export interface Shape {
   /** Beside those of every request. */
   readonly fields?: Shown;
   readonly body?: string;
+  /** The body comes in chunks, and may have trailers. */
+  readonly chunked?: true;
+  /** Default 1.1. */
+  readonly version?: "1.0" | "1.1";
   /** The answer of whoever is let in. */
   readonly status: number;
   /** Whether the connection can be used for another request behind it. */
@@ -31,19 +35,39 @@ export const shapes: readonly Shape[] = [
   { name: "event stream", method: "GET", fields: events, status: 200, goesOn: true },
 ];
 
+/** More of them, in which fields could find other ways. */
+export const otherShapes: readonly Shape[] = [
+  { name: "chunks", method: "POST", body: "four", chunked: true, status: 200, goesOn: true },
+  { name: "HTTP/1.0", method: "GET", version: "1.0", status: 200, goesOn: false },
+];
+
 /** A request as it is sent; behind it, where the connection goes on, another one that everybody may make. */
 export function textOf(
-  { method, fields = [], body, goesOn }: Shape,
+  { method, fields = [], body, chunked, version = "1.1", goesOn }: Shape,
   path: string,
   shown: Shown,
   url: string,
+  trailers: Shown = [],
 ): string {
   const { host } = new URL(url);
-  const all: Shown = [["Host", host], ["Origin", `http://${host}`], ...fields, ...shown];
-  const length: Shown = body === undefined ? [] : [["Content-Length", String(body.length)]];
-  const head = [...all, ...length].map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const framing: Shown =
+    body === undefined
+      ? []
+      : [chunked ? ["Transfer-Encoding", "chunked"] : ["Content-Length", String(body.length)]];
+  const head: Shown = [
+    ["Host", host],
+    ["Origin", `http://${host}`],
+    ...fields,
+    ...shown,
+    ...framing,
+  ];
+  const chunks = chunked ? `4\r\n${body}\r\n0\r\n${linesOf(trailers)}\r\n` : body;
   const next = goesOn ? `GET /free HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n` : "";
-  return `${method} ${path} HTTP/1.1\r\n${head}\r\n${body ?? ""}${next}`;
+  return `${method} ${path} HTTP/${version}\r\n${linesOf(head)}\r\n${chunks ?? ""}${next}`;
+}
+
+function linesOf(fields: Shown): string {
+  return fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
 }
 
 /** The fields of an answer that are the same for every request of its kind. */
