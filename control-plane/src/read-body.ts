@@ -1,4 +1,4 @@
-import { messageOf } from "@tocsin/shared";
+import { messageOf, shown } from "@tocsin/shared";
 import type { z } from "zod";
 import { pointerOf } from "./catalogue/document.ts";
 import { Declined, type ProblemPlace } from "./problem.ts";
@@ -56,7 +56,7 @@ export function placesIn(
 function placesOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): ProblemPlace[] {
   const path = [...base, ...issue.path];
   if (issue.code !== "invalid_union" || issue.errors.length === 0)
-    return [{ pointer: pointerOf(path), message: issue.message }];
+    return [{ pointer: pointerOf(path), message: sentenceOf(issue) }];
   const branches = issue.errors.map((issues) => issues.flatMap((each) => placesOf(each, path)));
   const wrongKind = (issues: readonly z.core.$ZodIssue[]) =>
     issues.filter(
@@ -69,4 +69,11 @@ function placesOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Proble
     .map((issues, index) => ({ index, weight: wrongKind(issues) * 100 + issues.length }))
     .toSorted((a, b) => a.weight - b.weight)[0]!;
   return branches[best.index]!;
+}
+
+/** The schema's own sentence, but that it quotes unknown keys as they are. */
+function sentenceOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "unrecognized_keys") return issue.message;
+  const { keys } = issue;
+  return `Unrecognized key${keys.length > 1 ? "s" : ""}: ${keys.map(shown).join(", ")}`;
 }

@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { breakGlassConfig } from "../faults/break-glass.ts";
+import { breakGlassConfig, connectBreakGlass } from "../faults/break-glass.ts";
 import { ask, type RequestOptions } from "../harness/client.ts";
 import { adminToken, modes, passwords, startGateway, type Gateway } from "../harness/gateway.ts";
 import { freePort, startProcess, startRedis, type RedisServer } from "../harness/index.ts";
@@ -400,6 +400,31 @@ describe.each(modes)("no secret of a gateway is seen anywhere, %s", (mode) => {
     expect(await run(environment, ["audit", "--json"])).toBe(0);
     expect(await run(environment, ["config", "show"])).toBe(0);
   }, 120_000);
+
+  test("what services ask for over the bus, with a secret in each place", async () => {
+    if (mode === "standalone") return;
+    const made = secrets.add("a password over the bus", madeUp("password"));
+    const forged = secrets.addToken("a token over the bus", `${await token()}x`);
+    await using bus = await connectBreakGlass(gateway.nats!);
+    for (const text of [made, forged])
+      for (const subject of [
+        "session.create.users",
+        "session.end.users",
+        "register.users.one",
+        "renew.users.one",
+        "deregister.users.one",
+      ])
+        for (const body of [
+          text,
+          `{"token": ${text}`,
+          JSON.stringify({ v: 1, subject: [text], sid: text, boot: text }),
+          JSON.stringify({ v: 1, url: `http://user:${text}@127.0.0.1:1/path`, sid: text }),
+          JSON.stringify({ v: text, lifetime: text, [text]: 1 }),
+        ]) {
+          const answer = await bus.request(`tocsin.v1.${subject}`, body, { timeoutMs: 5_000 });
+          said.push([`the answer over the bus to ${subject}`, answer.text()]);
+        }
+  }, 60_000);
 
   test("configs that are wrong where a secret stands, and settings", async () => {
     const password = secrets.add("a password in a config", madeUp("password"));
