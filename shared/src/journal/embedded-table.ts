@@ -29,6 +29,7 @@ export interface JournalTable {
   head(): Head;
   /** @throws JournalConflict */
   write(writing: Writing, now: WallTime): Appended;
+  /** Some of them, oldest first: at most `limit`, and fewer where they are long. */
   read(from: Sequence, to: Sequence, limit: number): Recorded[];
   last(key: JournalKey): Recorded | undefined;
   /** Gives the journal another epoch, with the entry that says so. */
@@ -36,6 +37,9 @@ export interface JournalTable {
   /** Forgets what is too old. */
   prune(now: WallTime): void;
 }
+
+/** After so many characters the rest is read later: nothing else runs in this process meanwhile. */
+const charactersAtOnce = 512 * 1024;
 
 interface Row {
   readonly sequence: number;
@@ -111,9 +115,14 @@ export function journalTable(database: DatabaseSync, definition: JournalDefiniti
     },
     read(from, to, limit) {
       const { epoch } = head();
-      return (selectEntries.all(name, from, to, limit) as unknown as Row[]).map((row) =>
-        recorded(row, epoch),
-      );
+      const found: Recorded[] = [];
+      let characters = 0;
+      for (const row of selectEntries.iterate(name, from, to, limit) as Iterable<unknown>) {
+        found.push(recorded(row as Row, epoch));
+        characters += (row as Row).body.length;
+        if (characters >= charactersAtOnce) break;
+      }
+      return found;
     },
     last(key) {
       const row = selectLastEntry.get(name, key) as unknown as Row | undefined;

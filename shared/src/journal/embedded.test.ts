@@ -245,3 +245,14 @@ test("in memory nothing is written anywhere", async () => {
     sequence: 1,
   });
 });
+
+test("entries that are long are read all the same, in order and no more than were asked for", async () => {
+  await using directory = await temporary();
+  await using store = await open(directory.path);
+  const { revocations } = store.journals;
+  const written = Array.from({ length: 40 }, (_, index) => `${index} ${"x".repeat(100_000)}`);
+  for (const body of written) await revocations.append({ key: "token", body });
+  expect(await bodies(revocations.read(1, 1_000))).toEqual(written);
+  expect(await bodies(revocations.read(3, 25))).toEqual(written.slice(2, 27));
+  expect(await bodies(revocations.read(1, 1))).toEqual(written.slice(0, 1));
+});

@@ -11,8 +11,10 @@ import {
 import { call } from "./jetstream.ts";
 import { streamName } from "./nats-stream.ts";
 
-/** Entries asked for at once. */
-const batch = 500;
+/** Entries asked for at once: how many first, and at most. */
+const batch = { first: 50, most: 500 } as const;
+/** So many characters of them, as far as the ones before tell: what an order waits for comes on the same connection, behind all of it. */
+const batchCharacters = 1024 * 1024;
 /** How long the server holds on to a request that it cannot fill, in nanoseconds. */
 const pullExpires = 1_000_000_000;
 /** The longest silence of the server before reading fails, in milliseconds. */
@@ -39,6 +41,7 @@ export async function* readStream(
   let end: Head | undefined;
   let left = limit;
   let emptyRounds = 0;
+  let count: number = batch.first;
   while (left > 0 && next <= (end?.head ?? Infinity)) {
     const consumer = await openConsumer(bus, streamName(journal), next);
     try {
@@ -52,7 +55,7 @@ export async function* readStream(
       const began = next;
       while (left > 0 && at.pending > 0 && next <= end.head) {
         const entries: Recorded[] = [];
-        const pulled = await consumer.pull(Math.min(batch, left), (message, position) => {
+        const pulled = await consumer.pull(Math.min(count, left), (message, position) => {
           next = position.sequence + 1;
           at.pending = position.pending;
           if (position.sequence <= end!.head)
@@ -62,6 +65,7 @@ export async function* readStream(
         // What was pending is gone, or slow to come: another consumer tells which.
         if (pulled === 0) break;
         left -= entries.length;
+        count = batchBehind(entries);
         yield* entries;
       }
       // A sync that ends too early would be a revocation that is lost.
@@ -71,6 +75,14 @@ export async function* readStream(
       consumer.close();
     }
   }
+}
+
+/** How many to ask for next. */
+function batchBehind(entries: readonly Recorded[]): number {
+  if (entries.length === 0) return batch.first;
+  const characters = entries.reduce((sum, { body }) => sum + body.length, 0);
+  const fitting = Math.floor((batchCharacters * entries.length) / Math.max(1, characters));
+  return Math.min(batch.most, Math.max(1, fitting));
 }
 
 interface Position {
