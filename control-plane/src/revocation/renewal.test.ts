@@ -1,8 +1,12 @@
-import { silentLog } from "@tocsin/shared";
+import { silentLog, systemClock } from "@tocsin/shared";
 import { RevocationEntry, type BatchRevocation, type Revocation } from "@tocsin/shared/contract";
 import { createEmbeddedBus, openEmbeddedStore } from "@tocsin/shared/embedded";
+import { JournalConflict } from "@tocsin/shared/journal";
+import { connectNats, openNatsJournals } from "@tocsin/shared/nats";
 import { RevocationSet } from "@tocsin/shared/revocations";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { startNats } from "../../../test/harness/nats-server.ts";
+import { soon } from "../../../test/harness/soon.ts";
 import { createVirtualClock } from "../../../test/harness/virtual-clock.ts";
 import { pageOf } from "./listing.ts";
 import { Renewal } from "./renewal.ts";
@@ -219,3 +223,64 @@ test("a long journal is read without holding others up, and not to its end by wh
   expect(await turns(100)).toBeGreaterThan(5);
   expect(await copies()).toContain("forever");
 });
+
+test("two nodes that both think they lead write each once on NATS, at the same time", async () => {
+  const server = stack.use(await startNats());
+  const clock = createVirtualClock();
+  clock.setWall(Date.now());
+  const count = 200;
+  let conflicts = 0;
+  let written = 0;
+  let tries = 0;
+  const node = async (name: string) => {
+    const shared = { clock: systemClock, log: silentLog };
+    const role = "control-plane" as const;
+    const signal = AbortSignal.timeout(10_000);
+    const bus = stack.use(
+      await connectNats({ ...shared, servers: [server.url], node: name, role, signal }),
+    );
+    const opened = stack.use(await openNatsJournals({ ...shared, bus }));
+    const journal = opened.journals.revocations;
+    const set = new RevocationSet();
+    return {
+      journal,
+      begin: () =>
+        stack.use(
+          new Renewal({
+            journal,
+            state: {
+              revocations: { set } as never,
+              async write(_journal, entry, options) {
+                try {
+                  const appended = await journal.append(entry, options);
+                  written += 1;
+                  return appended;
+                } catch (error) {
+                  if (error instanceof JournalConflict) conflicts += 1;
+                  throw error;
+                } finally {
+                  tries += 1;
+                }
+              },
+            },
+            leader: { leading: true },
+            clock,
+            log: silentLog,
+          }),
+        ),
+    };
+  };
+  const [one, other] = [await node("one"), await node("other")];
+  const at = clock.wall() - 20 * day;
+  for (let index = 0; index < count; index += 1) {
+    const id = `client-${index}`;
+    const entry = { v: 1, id, kind: "client", clientId: id, at, expiresAt: 1e11 };
+    await one.journal.append({ key: "client", body: JSON.stringify(entry) });
+  }
+  one.begin();
+  other.begin();
+  await clock.pass(600_000);
+  await soon(() => expect(tries).toBe(2 * count), 15_000);
+  expect({ written, conflicts }).toEqual({ written: count, conflicts: count });
+  expect((await one.journal.head()).head).toBe(2 * count);
+}, 30_000);
