@@ -15,6 +15,7 @@ export const denials = {
   "token-and-api-key": "a token and an API key in one request",
 
   "authorization-malformed": "Authorization is not one bearer token",
+  "authorization-repeated": "more than one Authorization field",
   "token-too-long": "the token is longer than 16 KiB",
   "token-parts": "the token has not three parts",
   "token-encoding": "a part of the token is empty, or not canonical base64url",
@@ -80,15 +81,12 @@ export class Denial extends Refusal {
 }
 
 /**
- * The refusal of credentials that can be read in more than one way: nobody chooses one of them.
+ * The refusal of credentials that can be read in more than one way: nobody chooses one of them. RFC 6750 §3.1: more than one method, or
+ * one of them twice, is `invalid_request`.
  *
  * @param detail a sentence for the client
  */
 export function ambiguousCredential(why: DenialCause, detail: string): Denial {
-  return new Denial("bad-request", why, { detail, headers: ambiguityHeaders(detail) });
-}
-
-/** RFC 6750 §3.1: more than one method, or one of them twice, is `invalid_request`. */
-export function ambiguityHeaders(description: string): Readonly<Record<string, string>> {
-  return { "www-authenticate": challenge({ error: "invalid_request", description }) };
+  const field = challenge({ error: "invalid_request", description: detail });
+  return new Denial("bad-request", why, { detail, headers: { "www-authenticate": field } });
 }

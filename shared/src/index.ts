@@ -1,6 +1,6 @@
 export { challenge } from "./challenge.ts";
 export type { BearerError, Challenge } from "./challenge.ts";
-export { ambiguityHeaders, ambiguousCredential, Denial, denials } from "./denial.ts";
+export { ambiguousCredential, Denial, denials } from "./denial.ts";
 export type { DenialCause, DenialOptions } from "./denial.ts";
 export { Aborted, disposable, messageOf, once } from "./lifetime.ts";
 export { createLog, logLevels, Secret, silentLog } from "./log.ts";

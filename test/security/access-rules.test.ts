@@ -169,6 +169,30 @@ describe.each(modes)("access rules, %s", (mode) => {
     );
   });
 
+  test("a page of another site is told of no token, because none would help", async () => {
+    const ask = (method: string, path: string, url: string, ...fields: string[]) => {
+      const { host } = new URL(url);
+      const lines = [`${method} ${path} HTTP/1.1`, `Host: ${host}`, "Origin: https://evil.example"];
+      return converse(url, [...lines, "Connection: close", ...fields, "", ""].join("\r\n"));
+    };
+    const handshake = shapes
+      .find(({ name }) => name === "WebSocket")!
+      .fields!.map(([name, value]) => `${name}: ${value}`);
+    const before = kit.witness.heard.length;
+    for (const url of kit.gateway.urls)
+      for (const answers of [
+        await ask("POST", "/required", url, `Cookie: sid=${kit.sessions.good}`),
+        await ask("GET", "/required", url, `Cookie: sid=${kit.sessions.good}`, ...handshake),
+        await ask("GET", "/none", url, ...handshake),
+      ]) {
+        const [answer] = answers;
+        expect(answer!.problem).toMatchObject({ status: 403, code: "forbidden" });
+        expect(answer!.field("www-authenticate")).toBeUndefined();
+        expect(answer!.field("cache-control")).toBe("no-store");
+      }
+    expect(kit.witness.heard.length).toBe(before);
+  });
+
   test("late too, the service has heard of nobody else", () => {
     const heard = kit.witness.heard.filter(({ url }) => url !== "/free");
     expect(admitted).toBeGreaterThan(500);

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { isIPv6 } from "node:net";
-import { ambiguityHeaders, Denial, Refusal } from "@tocsin/shared";
+import { ambiguousCredential, Denial, Refusal } from "@tocsin/shared";
 import type { Clock } from "@tocsin/shared";
 import { methods } from "@tocsin/shared/contract";
 import { Exchange } from "../pipeline/exchange.ts";
@@ -76,11 +76,9 @@ function faultIn(
     return new Refusal("method-not-allowed", { headers: { allow: methods.join(", ") } });
   const malformed =
     version(request) ?? head.fault ?? placed(exchange, connection, url) ?? framing(head, request);
-  if (malformed !== undefined)
-    return new Refusal("bad-request", {
-      detail: malformed,
-      ...(malformed === authorizedTwice ? { headers: ambiguityHeaders(malformed) } : {}),
-    });
+  if (malformed === authorizedTwice)
+    return ambiguousCredential("authorization-repeated", malformed);
+  if (malformed !== undefined) return new Refusal("bad-request", { detail: malformed });
   if (head.via !== undefined && loops(head.via)) return new Refusal("loop-detected");
   if (
     head.expect !== undefined &&
