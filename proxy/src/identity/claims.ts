@@ -38,8 +38,7 @@ export function readClaims(
   if (!isTime(issuedAt) || !isTime(expiresAt)) throw invalid("claim-malformed");
   if (issuedAt > nowSeconds + rules.toleranceSeconds) throw invalid("not-yet-valid");
   if (expiresAt - issuedAt > rules.maxLifetimeSeconds) throw invalid("lifetime-too-long");
-  if (typeof sub !== "string" || !isRevocable(sub) || control.test(sub))
-    throw invalid("claim-malformed");
+  if (typeof sub !== "string" || !isRevocable(sub)) throw invalid("claim-malformed");
   if (jti !== undefined && (typeof jti !== "string" || !isRevocable(jti)))
     throw invalid("claim-malformed");
   return {
@@ -59,9 +58,12 @@ function isTime(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-/** Lone surrogates have no UTF-8: two such names could not be told apart once they are written down. */
+/**
+ * Lone surrogates have no UTF-8: two such names could not be told apart once they are written down. Nor can who takes a name back write
+ * control characters.
+ */
 function isRevocable(name: string): boolean {
-  return name !== "" && name.length <= maxNameLength && name.isWellFormed();
+  return name !== "" && name.length <= maxNameLength && name.isWellFormed() && !control.test(name);
 }
 
 function at(payload: Readonly<Record<string, unknown>>, path: readonly string[]): unknown {
