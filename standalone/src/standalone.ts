@@ -18,6 +18,8 @@ export async function startStandalone(
   options: ControlPlaneStart & { readonly journalDirectory?: string },
 ): Promise<Standalone> {
   const { settings, log } = options;
+  if ((settings.TOCSIN_WORKERS ?? 1) > 1)
+    log.warn({}, "standalone is one process: TOCSIN_WORKERS has no effect");
   await using stack = new AsyncDisposableStack();
   const bus = stack.use(createEmbeddedBus({ log }));
   const directory = options.journalDirectory ?? join(settings.TOCSIN_STATE_DIR, "journal");
