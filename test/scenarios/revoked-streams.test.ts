@@ -10,9 +10,6 @@ import { startWebSocketService, type WebSocketService } from "../harness/websock
 
 /** In which everything is over, from the entry on, in milliseconds. */
 const boundMs = 100;
-/** Of each kind, on each proxy. */
-const each = 50;
-
 interface Ended {
   readonly at: number;
   /** The code of a WebSocket; of everything else whether the end was a proper one. */
@@ -24,7 +21,14 @@ interface Open {
   readonly ended: Promise<Ended>;
 }
 
-describe.each(modes)("what is open, %s", (mode) => {
+/** `each`: how many of each kind, on each proxy. */
+const setups = [
+  ...modes.map((mode) => ({ name: mode, mode, workers: "1", each: 50 })),
+  // Seven processes and this one end them, on two cores.
+  { name: "cluster, two workers each", mode: "cluster", workers: "2", each: 25 },
+] as const;
+
+describe.each(setups)("what is open, $name", ({ name, mode, workers, each }) => {
   let chat: WebSocketService;
   let origin: Origin;
   let gateway: Gateway;
@@ -60,6 +64,7 @@ describe.each(modes)("what is open, %s", (mode) => {
       ...more,
     });
     gateway = await startGateway(mode, {
+      environment: { TOCSIN_WORKERS: workers },
       config: JSON.stringify({
         version: 1,
         environment: "development",
@@ -125,6 +130,7 @@ describe.each(modes)("what is open, %s", (mode) => {
     return { ended };
   }
 
+  let networks = 0;
   const proxyOf = (index: number) => index % gateway.urls.length;
   const openAll = async (text: string, count: number, client?: string) => ({
     sockets: await Promise.all(
@@ -153,7 +159,7 @@ describe.each(modes)("what is open, %s", (mode) => {
   function lastOf(ends: readonly Ended[], from: number, what: string): number {
     const last = Math.max(...ends.map(({ at }) => at)) - from;
     process.stdout.write(
-      `${what}, ${mode}: ${ends.length} over ${last.toFixed(1)} ms after the order\n`,
+      `${what}, ${name}: ${ends.length} over ${last.toFixed(1)} ms after the order\n`,
     );
     return last;
   }
@@ -234,15 +240,17 @@ describe.each(modes)("what is open, %s", (mode) => {
 
   test("a blocked address is shut out: what it has open ends, whoever it is, and the door is closed", async () => {
     const text = await token({ subject: "peggy" });
-    const client = "203.0.113.7";
+    // Another one at each try: what one has left blocked is not the next one's.
+    const network = `203.0.${(networks += 1)}`;
+    const client = `${network}.7`;
     const { sockets, events } = await openAll(text, 4, client);
-    const others = await openAll(text, 2, "203.0.114.7");
-    const from = await order({ kind: "address", cidr: "203.0.113.0/24", reason: "abuse" });
+    const others = await openAll(text, 2, "203.1.0.7");
+    const from = await order({ kind: "address", cidr: `${network}.0/24`, reason: "abuse" });
     const ends = [...(await endsOf(sockets)), ...(await endsOf(events))];
     within(ends, from, "address blocked");
     expect(new Set(ends.map(({ how }) => how))).toEqual(new Set([4403, "proper"]));
     expect(await goOn([...others.sockets, ...others.events])).toBe(true);
-    for (const spelling of [client, "::ffff:203.0.113.7", "203.0.113.9:4711"]) {
+    for (const spelling of [client, `::ffff:${client}`, `${network}.9:4711`]) {
       for (const path of ["/", "/public/x", "/nowhere"]) {
         const answers = await gateway.askAll(path, {
           token: text,
@@ -255,9 +263,11 @@ describe.each(modes)("what is open, %s", (mode) => {
         }
       }
     }
-    const [entry] = JSON.parse((await gateway.admin("GET", "/v1/revocations?kind=address")).text)
-      .revocations as { id: string }[];
-    expect((await gateway.admin("DELETE", `/v1/revocations/${entry!.id}`)).status).toBe(200);
+    const { revocations } = JSON.parse(
+      (await gateway.admin("GET", "/v1/revocations?kind=address")).text,
+    ) as { revocations: { id: string }[] };
+    const { id } = revocations.at(-1)!;
+    expect((await gateway.admin("DELETE", `/v1/revocations/${id}`)).status).toBe(200);
     for (const { status } of await gateway.askAll("/public/x", {
       headers: { "x-forwarded-for": client },
     }))
