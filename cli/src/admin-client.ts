@@ -11,7 +11,7 @@ import { findToken, settingsOf, type FoundToken } from "./settings.ts";
 import { CommandFailed, type Terminal } from "./terminal.ts";
 
 /** What the control plane itself may take beside the wait for acknowledgements: its journal is tried for 15 s. */
-const patienceMs = 20_000;
+const usualPatienceMs = 20_000;
 
 export interface Call {
   readonly method?: "GET" | "PUT" | "POST" | "DELETE";
@@ -22,6 +22,8 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   /** How long the control plane was asked to wait for the proxies, in milliseconds. */
   readonly waitMs?: Milliseconds;
+  /** How long it may take beside that, in milliseconds. Default 20 000. */
+  readonly patienceMs?: Milliseconds;
   /** Gives up; the call then throws its reason. */
   readonly signal?: AbortSignal;
 }
@@ -52,6 +54,7 @@ export function adminClient(terminal: Terminal, clock: Clock = systemClock): Adm
 
   async function call(asked: Call) {
     const { method = "GET", path, body, accept, headers, waitMs = 0, signal } = asked;
+    const { patienceMs = usualPatienceMs } = asked;
     const url = new URL(base.pathname.replace(/\/$/, "") + path, base);
     const answer = await exchange(clock, {
       method,

@@ -8,6 +8,9 @@ import { withProgress } from "../progress.ts";
 import type { ExitCode, Invocation } from "../terminal.ts";
 import type { OrderOptions } from "./revoke-file.ts";
 
+/** The control plane looks through its whole journal, which takes some ten seconds for a million entries. */
+const patienceMs = 180_000;
+
 const Lifted = OrderAnswer.extend({ lifted: RevocationTarget });
 
 /** `tocsin revocations lift ID` */
@@ -32,6 +35,7 @@ export async function liftRevocation(
         path: `/v1/revocations/${encodeURIComponent(id)}?wait=${waitMs}ms${reason}`,
         headers: { "idempotency-key": operation },
         waitMs,
+        patienceMs,
       }),
     ),
   );
