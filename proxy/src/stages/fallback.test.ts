@@ -93,6 +93,24 @@ describe("another service stands in", () => {
     expect(requestsTo(other)).toEqual([]);
   });
 
+  test("a body of which half was read when the time was up goes to nobody, and least of all the other half", async () => {
+    const { gateway, other } = await gatewayWith(
+      "200",
+      { service: "b" },
+      { a: { timeouts: { total: "100ms" } } },
+    );
+    const head = requestText("PUT", undefined, "Content-Length: 8").trimEnd();
+    let reply = "";
+    const socket = connect(gateway.port, "127.0.0.1", () => socket.write(`${head}\r\n\r\nhalf`));
+    stack.defer(() => void socket.destroy());
+    socket.on("error", () => {});
+    socket.on("data", (bytes) => (reply += String(bytes)));
+    await soon(() => statusOf(reply) === 504);
+    socket.write("rest");
+    await soon(() => gateway.records.length === 1);
+    expect(requestsTo(other)).toEqual([]);
+  });
+
   test("by its own policy, and for it nobody stands in", async () => {
     const { gateway, other } = await gatewayWith(
       "refusal",

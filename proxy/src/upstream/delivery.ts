@@ -254,7 +254,8 @@ export class Delivery extends Passage implements KeptBodyOwner, RetrialOwner {
 
   /** Two services must not both do what may be done once. */
   #mayFallBack(failure: Error): boolean {
-    if (this.#gone || !hadNoAnswer(failure) || !isWhole(this.call, this.sent)) return false;
+    if (this.#gone || this.#kept?.torn === true) return false;
+    if (!hadNoAnswer(failure) || !isWhole(this.call, this.sent)) return false;
     return !this.sent || this.#isRepeatable();
   }
 

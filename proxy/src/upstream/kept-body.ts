@@ -39,6 +39,8 @@ export class KeptBody {
   #bytes: number;
   readonly #pieces: Buffer[] = [];
   #reading = true;
+  /** It was given up before its end: what was read of it is gone, and nobody can have the rest for all of it. */
+  torn = false;
 
   /** @param bytes its size, taken of the memory */
   constructor(body: Readable, bytes: number, memory: KeptMemory, owner: KeptBodyOwner) {
@@ -54,6 +56,7 @@ export class KeptBody {
   /** Reads no more of it. @returns false: it was read */
   stop(): boolean {
     if (!this.#reading) return false;
+    this.torn = true;
     this.#leave();
     if (!this.#body.destroyed) this.#body.pause();
     return true;
