@@ -111,6 +111,16 @@ describe("what opens a circuit", () => {
     await soon(() => stateOf(gateway, bad.port) === "open");
   });
 
+  test("an answer that speaks against the instance and breaks off besides counts once", async () => {
+    const bad = await origin(behavingOnce("HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\nhalf"));
+    const { gateway, ask } = await gatewayTo([bad.port]);
+    for (let time = 1; time <= 2; time += 1) await ask();
+    await soon(() => gateway.records.length === 2);
+    expect(stateOf(gateway, bad.port)).toBe("closed");
+    await ask();
+    await soon(() => stateOf(gateway, bad.port) === "open");
+  });
+
   test("clients that go away do not, before an answer or within one", async () => {
     const slow = await changing(behaving("silence"));
     const { gateway } = await gatewayTo([slow.port]);

@@ -31,8 +31,8 @@ export abstract class Passage extends Deadline implements AttemptOwner {
   protected late = false;
   #circuit: Circuit | undefined = undefined;
   #era: Era = 0;
-  /** The failures in a row that the present answer ended, for when it breaks off. */
-  #failuresBefore = 0;
+  /** The failures in a row that the present answer ended, for when it breaks off; undefined: it counts as one itself, once. */
+  #failuresBefore: number | undefined = 0;
 
   constructor(engine: Engine, call: Call, policy: ServicePolicy, headers: string[]) {
     super();
@@ -100,15 +100,18 @@ export abstract class Passage extends Deadline implements AttemptOwner {
   over(attempt: Attempt, failure: Error | undefined): void {
     if (attempt !== this.current) return;
     this.whole = true;
-    if (failure !== undefined && !this.late && isTheirs(failure))
-      this.#circuit?.broke(this.#era, this.#failuresBefore);
+    const before = this.#failuresBefore;
+    if (failure !== undefined && before !== undefined && !this.late && isTheirs(failure))
+      this.#circuit?.broke(this.#era, before);
     this.onOver();
   }
 
   #judge(circuit: Circuit, status: number): void {
     const verdict = verdictOf(status);
     this.#failuresBefore = verdict === "for" ? circuit.succeeded(this.#era) : 0;
-    if (verdict === "against") circuit.failed(this.#era);
-    else if (verdict === "neither") circuit.withdrew(this.#era);
+    if (verdict === "against") {
+      this.#failuresBefore = undefined;
+      circuit.failed(this.#era);
+    } else if (verdict === "neither") circuit.withdrew(this.#era);
   }
 }
