@@ -283,9 +283,8 @@ export class Attempt extends Deadline implements Waiting, AnswerHandler, ByteSou
     if (this.#over) return sink.fail(this.#failure!);
     this.#sink = sink;
     this.#deadlines.start(this, this.#timeouts.idle);
-    if (this.#queuedBytes > queuedAtMost) {
-      if (open) this.resume();
-    } else if (!open) this.#pause();
+    if (!open) this.#pause();
+    else if (this.#queuedBytes > queuedAtMost) this.resume();
   }
 
   resume(): void {
