@@ -17,6 +17,8 @@ const at = (applied: number, epoch = "e"): Standings => ({
 
 class Played {
   readonly told: string[] = [];
+  /** Does not end when it is told to drain. */
+  lingers = false;
   readonly addresses: number[] = [];
   readonly #listeners = new Set<(word: ToPrimary) => void>();
   readonly #gone = Promise.withResolvers<number | string>();
@@ -29,7 +31,7 @@ class Played {
         say: (word: ToWorker) => {
           if (word.kind !== "ping" && word.kind !== "bus") this.told.push(word.kind);
           if (word.kind === "listen") this.addresses.push(word.address.port);
-          if (word.kind === "drain") this.end(0);
+          if (word.kind === "drain" && !this.lingers) this.end(0);
           return true;
         },
         onWord: (listener) => {
@@ -179,4 +181,46 @@ test("a reload goes one by one, and stops when a new worker does not come up", a
     [2, "serving"],
     [3, "serving"],
   ]);
+});
+
+test("a new worker that dies while the next one is replaced is made up for", async () => {
+  await using given = await stage(2, { now: at(5) });
+  const { crew, played } = given;
+  const serve = (worker: Played) => {
+    worker.stands(at(5));
+    worker.says({ kind: "listening", address: { host: "127.0.0.1", port: 80 } });
+  };
+  played.forEach(serve);
+  const reloading = crew.reload();
+  serve(played[2]!);
+  await soon(() => expect(played).toHaveLength(4));
+  // The second old one, and the one that comes in its place, are as many as there should be.
+  played[2]!.end(1);
+  await soon(() => expect(crew.members.map(({ id }) => id)).toEqual([2, 4]));
+  serve(played[3]!);
+  await reloading;
+  await soon(() => expect(crew.members.map(({ id }) => id)).toEqual([4, 5]));
+});
+
+test("an old worker that dies before its turn is replaced once", async () => {
+  await using given = await stage(2, { now: at(5) });
+  const { crew, played } = given;
+  const serve = (worker: Played) => {
+    worker.stands(at(5));
+    worker.says({ kind: "listening", address: { host: "127.0.0.1", port: 80 } });
+  };
+  played.forEach(serve);
+  played[0]!.lingers = true;
+  const reloading = crew.reload();
+  serve(played[2]!);
+  await soon(() => expect(played[0]!.told).toContain("drain"));
+  played[1]!.end(1);
+  await soon(() => expect(played).toHaveLength(4));
+  serve(played[3]!);
+  played[0]!.end(0);
+  const over = reloading.then(() => "over");
+  await soon(() => expect(crew.members).not.toContain(crew.members.find(({ id }) => id === 1)));
+  for (const late of played.slice(4)) serve(late);
+  expect(await over).toBe("over");
+  expect(crew.members.map(({ id }) => id)).toEqual([3, 4]);
 });

@@ -97,7 +97,8 @@ export class Crew {
     const { log } = this.#options;
     const { signal } = this.#ended;
     for (const old of this.members) {
-      if (signal.aborted || old.draining) continue;
+      // One that died meanwhile was replaced already, or is made up for below.
+      if (signal.aborted || old.draining || !this.#members.has(old)) continue;
       const next = this.#add();
       if (!(await this.#serves(next))) {
         if (signal.aborted) return;
@@ -106,7 +107,10 @@ export class Crew {
         return;
       }
       log.info({ worker: next.id, instead: old.id }, "worker replaced");
-      await this.#drain(old, 0);
+      const drained = this.#drain(old, 0);
+      // While there was one more than there should be, nobody took the place of one that died.
+      this.#fill();
+      await drained;
     }
     log.info({}, "reloaded");
   }
@@ -201,12 +205,14 @@ export class Crew {
       { worker: member.id, pid: member.pid, how, livedMs: Math.round(livedMs), restMs: restFor },
       "worker died",
     );
-    const again = () => {
-      const here = this.members.filter(({ draining }) => !draining).length;
-      if (!this.#ended.signal.aborted && here < size) this.#add();
-    };
-    if (restFor === 0) again();
-    else this.#stop.push(clock.after(restFor, again));
+    if (restFor === 0) this.#fill();
+    else this.#stop.push(clock.after(restFor, () => this.#fill()));
+  }
+
+  /** Adds one where there are fewer than there should be. */
+  #fill(): void {
+    const here = this.members.filter(({ draining }) => !draining).length;
+    if (!this.#ended.signal.aborted && here < this.#options.size) this.#add();
   }
 
   /** They share a socket by asking for the same address. Once all of them are gone, so is the port that stood behind port 0. */
