@@ -272,6 +272,16 @@ describe("bytes behind an answer are nobody's answer", () => {
     ],
   ];
 
+  test.each([204, 304])("a %s that announces chunks is the last answer there", async (status) => {
+    const { gateway, origin } = await gatewayTo([
+      `HTTP/1.1 ${status} X\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    ]);
+    expect(statusOf(await ask(gateway.port, "/bad"))).toBe(status);
+    await expectClean(gateway.port);
+    expect(origin.connections).toHaveLength(2);
+    expect(origin.connections[0]!.received).not.toContain(" /good ");
+  });
+
   test.each(list)("%s", async (_name, method, status, steps) => {
     const { gateway, origin } = await gatewayTo(steps);
     await expectClean(gateway.port);

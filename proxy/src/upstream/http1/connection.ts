@@ -313,7 +313,9 @@ export class Connection extends Deadline implements UploadOwner {
     // Some servers send the body of the GET behind the head that was asked for, or one where none may be. Later bytes would be taken
     // for the next answer, so there is none on this connection.
     const dubious =
-      this.#method === "HEAD" || (status === 204 && (chunked || (contentLength ?? 0) > 0));
+      this.#method === "HEAD" ||
+      (status === 304 && chunked) ||
+      (status === 204 && (chunked || (contentLength ?? 0) > 0));
     this.#persistent = answer.persistent && !dubious;
     this.hintSeconds = hintOf(answer.keepAlive);
     this.served += 1;
