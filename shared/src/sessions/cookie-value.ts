@@ -20,7 +20,8 @@ export function readCookieValue(text: string): CookieValue | undefined {
 
 export function freshCookieValue(): CookieValue {
   return {
-    sid: randomBytes(16).toString("base64url"),
+    // Where it is typed behind a command, a hyphen in front would make it an option.
+    sid: randomBytes(16).toString("base64url").replace(/^-/, "0"),
     secret: randomBytes(32).toString("base64url"),
   };
 }
